@@ -1,0 +1,1 @@
+//! Evidence providers and verification: which enclave is this?.

@@ -1,0 +1,1 @@
+//! RNS-CKKS, secret part: secret keys, key generation, encryption, decryption, noise measurement.

@@ -1,0 +1,2 @@
+//! The adyton command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Model owner and data owner.

@@ -1,0 +1,1 @@
+//! From ONNX to a homomorphic program and packed weights.

@@ -1,0 +1,1 @@
+//! The attested program: makes keys, releases results, does nothing else.

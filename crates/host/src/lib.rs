@@ -1,0 +1,1 @@
+//! The untrusted server: stores ciphertexts, evaluates programs, relays to the enclave.

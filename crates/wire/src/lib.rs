@@ -1,0 +1,1 @@
+//! Messages between the parties, their limits and canonical statements; no I/O.
