@@ -1,0 +1,1 @@
+//! The host’s gRPC service, generated for the host and its clients.
