@@ -1,0 +1,164 @@
+//! Division with rounding from one basis to another: rescaling and mod-down.
+
+use std::sync::Arc;
+
+use crate::{
+    AlignedBuffer, Basis, Coeff, Modulus, Ntt, Poly, Ring, RingError, ShoupFactor,
+    convert::{BaseConverter, product_mod},
+};
+
+/// Where a limb of the result comes from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// (x − r)·w with the limb x at this position of the argument; r is what the conversion gives.
+    Kept { position: usize, factor: ShoupFactor },
+    /// The conversion alone.
+    Added,
+}
+
+/// Division from a basis A to a basis B: x in [0, ΠA) goes to round(x·K/D) modulo ΠB, where
+/// D is the product of the primes dropped (A∖B) and K that of the primes added (B∖A).
+///
+/// * Rescaling between levels that are sets of primes: any A and B (BitPacker, ASPLOS 2024).
+/// * Mod-down after a key switch: B is A without the special primes.
+/// * Both fused: B is the next level's set, so that special primes and rescaled primes go at once.
+///
+/// The result is exact: the remainder modulo D is computed exactly, centred (in [−D/2, D/2]), so the
+/// rounding error of a coefficient is at most 1/2. The modulus changes from ΠA to ΠA·K/D = ΠB.
+#[derive(Debug, Clone)]
+pub struct Divider {
+    ring: Arc<Ring>,
+    from: Basis,
+    to: Basis,
+    /// Positions in `from` of the primes dropped.
+    dropped: Vec<(usize, usize)>,
+    converter: BaseConverter,
+    sources: Vec<Source>,
+}
+
+impl Divider {
+    /// Precomputes the division from `from` to `to`.
+    ///
+    /// # Errors
+    /// [`RingError::RingMismatch`]; [`RingError::UnsuitableBasis`] if more than 60 primes are dropped.
+    pub fn new(ring: &Arc<Ring>, from: &Basis, to: &Basis) -> Result<Self, RingError> {
+        ring.check_basis(from)?;
+        let (dropped, added) = (from.difference(to)?, to.difference(from)?);
+        // With x' = x·K known modulo ΠA·K, and r its centred remainder modulo D, the result is
+        // (x' − r)/D. Modulo a prime that is kept: (x − r/K)·(K/D); modulo one that is added, where
+        // x' is 0: −r/D.
+        let added_product = |m: &Modulus| product_mod(ring, &added, m);
+        let inverse_dropped = |m: &Modulus| m.inv(product_mod(ring, &dropped, m));
+        let sources = to
+            .iter()
+            .map(|prime| match from.position(prime) {
+                Some(position) => {
+                    let m = ring.modulus(prime);
+                    let factor = m.shoup(m.mul(added_product(m), inverse_dropped(m)));
+                    Source::Kept { position, factor }
+                }
+                None => Source::Added,
+            })
+            .collect();
+        let converter = BaseConverter::new(ring, &dropped, added_product, to, |m| {
+            let is_added = added.iter().any(|prime| ring.modulus(prime) == m);
+            if is_added { m.neg(inverse_dropped(m)) } else { m.inv(added_product(m)) }
+        })?;
+        let dropped = dropped
+            .iter()
+            .filter_map(|prime| from.position(prime).map(|position| (prime, position)))
+            .collect();
+        Ok(Self {
+            ring: Arc::clone(ring),
+            from: from.clone(),
+            to: to.clone(),
+            dropped,
+            converter,
+            sources,
+        })
+    }
+
+    /// The basis of arguments.
+    #[must_use]
+    pub fn from(&self) -> &Basis {
+        &self.from
+    }
+
+    /// The basis of results.
+    #[must_use]
+    pub fn to(&self) -> &Basis {
+        &self.to
+    }
+
+    /// Divides in the NTT domain: one inverse transform a dropped prime, one forward transform a prime
+    /// of the result.
+    ///
+    /// # Errors
+    /// [`RingError::BasisMismatch`], [`RingError::RingMismatch`].
+    pub fn apply(&self, x: &Poly<Ntt>) -> Result<Poly<Ntt>, RingError> {
+        let mut out = Poly::zero(&self.ring, &self.to)?;
+        self.apply_into(x, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`Self::apply`] into an existing polynomial.
+    ///
+    /// # Errors
+    /// [`RingError::BasisMismatch`], [`RingError::RingMismatch`].
+    pub fn apply_into(&self, x: &Poly<Ntt>, out: &mut Poly<Ntt>) -> Result<(), RingError> {
+        self.from.check_same(x.basis())?;
+        self.to.check_same(out.basis())?;
+        let n = self.ring.degree();
+        let mut remainder = AlignedBuffer::zeroed(self.dropped.len() * n);
+        for (&(prime, position), limb) in self.dropped.iter().zip(remainder.chunks_exact_mut(n)) {
+            limb.copy_from_slice(x.limb(position));
+            self.ring.residue(prime).inverse_in_place(limb)?;
+        }
+        self.converter.to_digits(&self.ring, &mut remainder);
+        let mut scratch = AlignedBuffer::zeroed(n);
+        let limbs = self.sources.iter().zip(self.ring.residues(&self.to)?).zip(out.limbs_mut());
+        for (target, ((source, residue), limb)) in limbs.enumerate() {
+            match *source {
+                Source::Kept { position, factor } => {
+                    self.converter.convert::<true>(&self.ring, &remainder, target, &mut scratch);
+                    residue.forward_in_place(&mut scratch)?;
+                    limb.copy_from_slice(x.limb(position));
+                    residue.sub_scale_assign(limb, &scratch, factor)?;
+                }
+                Source::Added => {
+                    self.converter.convert::<true>(&self.ring, &remainder, target, limb);
+                    residue.forward_in_place(limb)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Divides coefficients.
+    ///
+    /// # Errors
+    /// [`RingError::BasisMismatch`], [`RingError::RingMismatch`].
+    pub fn apply_coeff(&self, x: &Poly<Coeff>) -> Result<Poly<Coeff>, RingError> {
+        self.from.check_same(x.basis())?;
+        let n = self.ring.degree();
+        let mut remainder = AlignedBuffer::zeroed(self.dropped.len() * n);
+        for (&(_, position), limb) in self.dropped.iter().zip(remainder.chunks_exact_mut(n)) {
+            limb.copy_from_slice(x.limb(position));
+        }
+        self.converter.to_digits(&self.ring, &mut remainder);
+        let mut out = Poly::zero(&self.ring, &self.to)?;
+        let mut scratch = AlignedBuffer::zeroed(n);
+        let limbs = self.sources.iter().zip(self.ring.residues(&self.to)?).zip(out.limbs_mut());
+        for (target, ((source, residue), limb)) in limbs.enumerate() {
+            self.converter.convert::<false>(&self.ring, &remainder, target, &mut scratch);
+            match *source {
+                Source::Kept { position, factor } => {
+                    limb.copy_from_slice(x.limb(position));
+                    residue.sub_scale_assign(limb, &scratch, factor)?;
+                }
+                Source::Added => limb.copy_from_slice(&scratch),
+            }
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,236 @@
+//! Inner loops, once portable and once for AVX-512 IFMA, bit-exact with each other.
+//!
+//! A [`Kernel`] is chosen once, when a ring is built, and kept beside the tables made for it. Every
+//! function here takes slices of one common length (the callers check it) and moduli below 2^46;
+//! unless said otherwise residues come and go fully reduced.
+
+mod portable;
+pub(crate) mod tables;
+
+use crate::{
+    RingError,
+    modulus::{Modulus, ShoupFactor},
+};
+pub(crate) use tables::NttTables;
+
+/// An implementation of the inner loops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kernel {
+    /// 64-bit integer arithmetic; runs everywhere.
+    Portable,
+    /// 52-bit multiply-accumulate on 512-bit vectors (AVX-512 F, DQ, VL, IFMA).
+    Avx512Ifma,
+}
+
+impl std::fmt::Display for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "portable",
+            Self::Avx512Ifma => "avx512",
+        })
+    }
+}
+
+impl Kernel {
+    /// Whether this processor can run the kernel.
+    #[must_use]
+    pub fn is_supported(self) -> bool {
+        Backend::new(self).is_ok()
+    }
+
+    /// The fastest kernel this processor supports, or the one that the environment variable
+    /// `ADYTON_KERNEL` (`portable` or `avx512`) demands.
+    ///
+    /// # Errors
+    /// [`RingError::UnknownKernel`] or [`RingError::KernelUnavailable`] for a demand that cannot be
+    /// met: a demanded kernel is never silently replaced.
+    pub fn detect() -> Result<Self, RingError> {
+        let kernel = match std::env::var("ADYTON_KERNEL") {
+            Err(std::env::VarError::NotPresent) => {
+                return Ok(if Self::Avx512Ifma.is_supported() {
+                    Self::Avx512Ifma
+                } else {
+                    Self::Portable
+                });
+            }
+            Err(std::env::VarError::NotUnicode(name)) => {
+                return Err(RingError::UnknownKernel(name.to_string_lossy().into_owned()));
+            }
+            Ok(name) => match name.as_str() {
+                "portable" => Self::Portable,
+                "avx512" => Self::Avx512Ifma,
+                _ => return Err(RingError::UnknownKernel(name)),
+            },
+        };
+        Backend::new(kernel).map(|_| kernel)
+    }
+}
+
+/// A kernel that was found to run on this processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
+    Portable,
+}
+
+/// One term of a sum of products of two-component operands: `(b, a)` times `(b2, a2)`.
+///
+/// In a two-key product the left operand is a weight under the model key, the right one an input.
+#[derive(Debug, Clone, Copy)]
+pub struct PairTerm<'a> {
+    /// Left operand's component that stands with 1.
+    pub b: &'a [u64],
+    /// Left operand's component that stands with its key.
+    pub a: &'a [u64],
+    /// Right operand's component that stands with 1.
+    pub b2: &'a [u64],
+    /// Right operand's component that stands with its key.
+    pub a2: &'a [u64],
+}
+
+/// One term of a sum of products of one polynomial and a two-component operand: `w` times `(b, a)`.
+#[derive(Debug, Clone, Copy)]
+pub struct SingleTerm<'a> {
+    /// The polynomial: a plaintext or a digit.
+    pub w: &'a [u64],
+    /// The operand's component that stands with 1.
+    pub b: &'a [u64],
+    /// The operand's component that stands with its key.
+    pub a: &'a [u64],
+}
+
+/// Most products a lazy sum may take before it is reduced: each adds less than 2^52 to the low and
+/// less than 2^40 to the high accumulator, of which the latter must stay a 52-bit multiplicand after
+/// it took the carry of the former.
+pub(crate) const MAX_LAZY_TERMS: usize = 1 << 10;
+
+/// Most polynomials one linear combination with constants may take: their products reach 2^98, so that
+/// this many stay below 2^104.
+pub(crate) const MAX_COMBINED: usize = 60;
+
+macro_rules! dispatch {
+    ($backend:expr, $name:ident $(::<$parameter:tt>)? ($($argument:expr),*)) => {
+        match $backend {
+            Backend::Portable => portable::$name$(::<$parameter>)?($($argument),*),
+        }
+    };
+}
+
+impl Backend {
+    pub(crate) fn new(kernel: Kernel) -> Result<Self, RingError> {
+        match kernel {
+            Kernel::Portable => Ok(Self::Portable),
+            Kernel::Avx512Ifma => Err(RingError::KernelUnavailable(kernel)),
+        }
+    }
+
+    pub(crate) fn kernel(self) -> Kernel {
+        match self {
+            Self::Portable => Kernel::Portable,
+        }
+    }
+
+    /// `x += y`.
+    pub(crate) fn add_assign(self, m: &Modulus, x: &mut [u64], y: &[u64]) {
+        dispatch!(self, add_assign(m, x, y));
+    }
+
+    /// `x −= y`.
+    pub(crate) fn sub_assign(self, m: &Modulus, x: &mut [u64], y: &[u64]) {
+        dispatch!(self, sub_assign(m, x, y));
+    }
+
+    /// `x = −x`.
+    pub(crate) fn neg_assign(self, m: &Modulus, x: &mut [u64]) {
+        dispatch!(self, neg_assign(m, x));
+    }
+
+    /// `x *= y`.
+    pub(crate) fn mul_assign(self, m: &Modulus, x: &mut [u64], y: &[u64]) {
+        dispatch!(self, mul_assign(m, x, y));
+    }
+
+    /// `sum += x·y`.
+    pub(crate) fn mul_add_assign(self, m: &Modulus, sum: &mut [u64], x: &[u64], y: &[u64]) {
+        dispatch!(self, mul_add_assign(m, sum, x, y));
+    }
+
+    /// `x *= w` for a constant `w`.
+    pub(crate) fn scale_assign(self, m: &Modulus, x: &mut [u64], w: ShoupFactor) {
+        dispatch!(self, scale_assign(m, x, w));
+    }
+
+    /// `x = (x − y)·w` for a constant `w`.
+    pub(crate) fn sub_scale_assign(self, m: &Modulus, x: &mut [u64], y: &[u64], w: ShoupFactor) {
+        dispatch!(self, sub_scale_assign(m, x, y, w));
+    }
+
+    /// `out = x + c` over the integers, for `x, c < 2^46`: valid input of a forward transform.
+    pub(crate) fn offset(self, x: &[u64], c: u64, out: &mut [u64]) {
+        dispatch!(self, offset(x, c, out));
+    }
+
+    /// `out = c + Σ f_k·x_k mod p` for constants `f_k, c < p` and any `x_k < 2^52`, at most
+    /// [`MAX_COMBINED`] of them.
+    pub(crate) fn combine(self, m: &Modulus, c: u64, f: &[u64], x: &[&[u64]], out: &mut [u64]) {
+        dispatch!(self, combine::<false>(m, c, 0, f, x, out));
+    }
+
+    /// `own = c + f_own·own + Σ f_k·x_k mod p`, limits as in [`Self::combine`].
+    pub(crate) fn combine_assign(
+        self,
+        m: &Modulus,
+        c: u64,
+        f_own: u64,
+        f: &[u64],
+        x: &[&[u64]],
+        own: &mut [u64],
+    ) {
+        dispatch!(self, combine::<true>(m, c, f_own, f, x, own));
+    }
+
+    /// `outs = Σ (b·b2, a·b2, b·a2, a·a2)`, plus what `outs` held if `ADD`.
+    pub(crate) fn dot4<const ADD: bool>(
+        self,
+        m: &Modulus,
+        terms: &[PairTerm<'_>],
+        outs: [&mut [u64]; 4],
+    ) {
+        dispatch!(self, dot4::<ADD>(m, terms, outs));
+    }
+
+    /// `outs = Σ (b·b2, a·b2 + b·a2, a·a2)`, plus what `outs` held if `ADD`.
+    pub(crate) fn dot3<const ADD: bool>(
+        self,
+        m: &Modulus,
+        terms: &[PairTerm<'_>],
+        outs: [&mut [u64]; 3],
+    ) {
+        dispatch!(self, dot3::<ADD>(m, terms, outs));
+    }
+
+    /// `outs = Σ (w·b, w·a)`, plus what `outs` held if `ADD`.
+    pub(crate) fn dot2<const ADD: bool>(
+        self,
+        m: &Modulus,
+        terms: &[SingleTerm<'_>],
+        outs: [&mut [u64]; 2],
+    ) {
+        dispatch!(self, dot2::<ADD>(m, terms, outs));
+    }
+
+    /// `out[k] = x[source[k]]`; every entry of `source` is below `x.len()`.
+    pub(crate) fn permute(self, source: &[u32], x: &[u64], out: &mut [u64]) {
+        dispatch!(self, permute(source, x, out));
+    }
+
+    /// Forward transform in place; inputs below 2^47, outputs reduced.
+    pub(crate) fn forward(self, tables: &NttTables, x: &mut [u64]) {
+        dispatch!(self, forward(tables, x));
+    }
+
+    /// Inverse transform in place.
+    pub(crate) fn inverse(self, tables: &NttTables, x: &mut [u64]) {
+        dispatch!(self, inverse(tables, x));
+    }
+}

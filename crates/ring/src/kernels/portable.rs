@@ -1,0 +1,279 @@
+//! The inner loops in 64-bit integer arithmetic.
+
+use super::{
+    MAX_LAZY_TERMS, NttTables, PairTerm, SingleTerm,
+    tables::{Fold, Twiddles},
+};
+use crate::modulus::{MASK52, Modulus, ShoupFactor};
+
+pub(super) fn add_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+    for (x, &y) in x.iter_mut().zip(y) {
+        *x = m.add(*x, y);
+    }
+}
+
+pub(super) fn sub_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+    for (x, &y) in x.iter_mut().zip(y) {
+        *x = m.sub(*x, y);
+    }
+}
+
+pub(super) fn neg_assign(m: &Modulus, x: &mut [u64]) {
+    for x in x {
+        *x = m.neg(*x);
+    }
+}
+
+pub(super) fn mul_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+    for (x, &y) in x.iter_mut().zip(y) {
+        *x = m.mul(*x, y);
+    }
+}
+
+pub(super) fn mul_add_assign(m: &Modulus, sum: &mut [u64], x: &[u64], y: &[u64]) {
+    for ((sum, &x), &y) in sum.iter_mut().zip(x).zip(y) {
+        *sum = m.add(*sum, m.mul(x, y));
+    }
+}
+
+pub(super) fn scale_assign(m: &Modulus, x: &mut [u64], w: ShoupFactor) {
+    for x in x {
+        *x = m.mul_shoup(*x, w);
+    }
+}
+
+pub(super) fn sub_scale_assign(m: &Modulus, x: &mut [u64], y: &[u64], w: ShoupFactor) {
+    for (x, &y) in x.iter_mut().zip(y) {
+        *x = m.mul_shoup(*x + m.value() - y, w);
+    }
+}
+
+pub(super) fn offset(x: &[u64], c: u64, out: &mut [u64]) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = x + c;
+    }
+}
+
+pub(super) fn combine<const OWN: bool>(
+    m: &Modulus,
+    c: u64,
+    f_own: u64,
+    f: &[u64],
+    x: &[&[u64]],
+    out: &mut [u64],
+) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let mut sum = u128::from(c);
+        if OWN {
+            sum += u128::from(f_own) * u128::from(*out);
+        }
+        for (&f, x) in f.iter().zip(x) {
+            sum += u128::from(f) * u128::from(x[i]);
+        }
+        *out = reduce_sum(m, sum);
+    }
+}
+
+/// Reduces a sum of at most [`MAX_LAZY_TERMS`] products, each below 2^98.
+#[inline]
+fn reduce_sum(m: &Modulus, sum: u128) -> u64 {
+    m.reduce_u128(sum)
+}
+
+/// Coefficients for which a sum of products keeps its accumulators at once: terms are the outer
+/// loop, so that each operand is read in stretches of whole cache lines.
+const BLOCK: usize = 64;
+
+/// Runs `accumulate(sums, first coefficient, term)` over all terms, block by block, and writes the
+/// reduced sums to `outs`.
+#[inline]
+fn dot<const OUTS: usize, const ADD: bool, T>(
+    m: &Modulus,
+    terms: &[T],
+    mut outs: [&mut [u64]; OUTS],
+    accumulate: impl Fn(&mut [[u128; BLOCK]; OUTS], usize, usize, &T),
+) {
+    let len = outs[0].len();
+    for start in (0..len).step_by(BLOCK) {
+        let width = BLOCK.min(len - start);
+        let mut sums = [[0u128; BLOCK]; OUTS];
+        if ADD {
+            for (sums, out) in sums.iter_mut().zip(&outs) {
+                for (sum, &x) in sums.iter_mut().zip(&out[start..start + width]) {
+                    *sum = u128::from(x);
+                }
+            }
+        }
+        for group in terms.chunks(MAX_LAZY_TERMS) {
+            for term in group {
+                accumulate(&mut sums, start, width, term);
+            }
+            for sum in sums.iter_mut().flat_map(|sums| &mut sums[..width]) {
+                *sum = u128::from(reduce_sum(m, *sum));
+            }
+        }
+        for (sums, out) in sums.iter().zip(&mut outs) {
+            for (out, &sum) in out[start..start + width].iter_mut().zip(sums) {
+                *out = sum as u64;
+            }
+        }
+    }
+}
+
+#[inline]
+fn multiply_add(sums: &mut [u128; BLOCK], x: &[u64], y: &[u64]) {
+    for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
+        *sum += u128::from(x) * u128::from(y);
+    }
+}
+
+pub(super) fn dot4<const ADD: bool>(m: &Modulus, terms: &[PairTerm<'_>], outs: [&mut [u64]; 4]) {
+    dot::<4, ADD, _>(m, terms, outs, |sums, start, width, term| {
+        let range = start..start + width;
+        let (b, a) = (&term.b[range.clone()], &term.a[range.clone()]);
+        let (b2, a2) = (&term.b2[range.clone()], &term.a2[range]);
+        multiply_add(&mut sums[0], b, b2);
+        multiply_add(&mut sums[1], a, b2);
+        multiply_add(&mut sums[2], b, a2);
+        multiply_add(&mut sums[3], a, a2);
+    });
+}
+
+pub(super) fn dot3<const ADD: bool>(m: &Modulus, terms: &[PairTerm<'_>], outs: [&mut [u64]; 3]) {
+    dot::<3, ADD, _>(m, terms, outs, |sums, start, width, term| {
+        let range = start..start + width;
+        let (b, a) = (&term.b[range.clone()], &term.a[range.clone()]);
+        let (b2, a2) = (&term.b2[range.clone()], &term.a2[range]);
+        multiply_add(&mut sums[0], b, b2);
+        multiply_add(&mut sums[1], a, b2);
+        multiply_add(&mut sums[1], b, a2);
+        multiply_add(&mut sums[2], a, a2);
+    });
+}
+
+pub(super) fn dot2<const ADD: bool>(m: &Modulus, terms: &[SingleTerm<'_>], outs: [&mut [u64]; 2]) {
+    dot::<2, ADD, _>(m, terms, outs, |sums, start, width, term| {
+        let range = start..start + width;
+        let w = &term.w[range.clone()];
+        multiply_add(&mut sums[0], w, &term.b[range.clone()]);
+        multiply_add(&mut sums[1], w, &term.a[range]);
+    });
+}
+
+pub(super) fn permute(source: &[u32], x: &[u64], out: &mut [u64]) {
+    for (out, &source) in out.iter_mut().zip(source) {
+        *out = x[source as usize];
+    }
+}
+
+/// Cooley–Tukey butterflies without a conditional subtraction: each takes Y to T = w·Y in [0, 2p) and
+/// gives X + T and X − T; an offset of 2p a layer, added once to the first half of the inputs, keeps
+/// every difference non-negative. [`crate::max_prime`] keeps every sum below 2^52.
+pub(super) fn forward(tables: &NttTables, x: &mut [u64]) {
+    let m = &tables.modulus;
+    let n = x.len();
+    if let Some(fold) = &tables.fold {
+        fold_in(m, fold, x);
+    }
+    let offset = 2 * m.value() * u64::from(tables.log_n);
+    for x in &mut x[..n / 2] {
+        *x += offset;
+    }
+    let mut half = n / 2;
+    while half > 0 {
+        let nodes = n / (2 * half);
+        for (node, block) in x.chunks_exact_mut(2 * half).enumerate() {
+            let w = tables.forward.get(nodes + node);
+            let (left, right) = block.split_at_mut(half);
+            for (x, y) in left.iter_mut().zip(right) {
+                debug_assert!(*x <= MASK52 && *y <= MASK52);
+                let t = m.mul_shoup_lazy(*y, w);
+                *y = *x - t;
+                *x += t;
+            }
+        }
+        half /= 2;
+    }
+    for x in x.iter_mut() {
+        *x = m.correct(m.reduce_lazy(*x));
+    }
+    transpose_blocks(x);
+}
+
+/// Gentleman–Sande butterflies (X + Y, (X − Y)·w). Sums double their bound in a layer, products
+/// are below 2p: six layers of sums, from p to 64p, would reach 2^52, so sums are reduced at every
+/// fourth layer.
+pub(super) fn inverse(tables: &NttTables, x: &mut [u64]) {
+    let m = &tables.modulus;
+    let n = x.len();
+    transpose_blocks(x);
+    let mut bound = 2 * m.value();
+    let mut half = 1;
+    while half < n {
+        let reduce = bound >= 16 * m.value();
+        butterflies_inverse(m, &tables.inverse, x, half, bound, reduce);
+        bound = if reduce { 2 * m.value() } else { 2 * bound };
+        half *= 2;
+    }
+    for x in x.iter_mut() {
+        *x = m.mul_shoup(*x, tables.inverse_degree);
+    }
+    if let Some(fold) = &tables.fold {
+        fold_out(m, fold, x);
+    }
+}
+
+fn butterflies_inverse(
+    m: &Modulus,
+    twiddles: &Twiddles,
+    x: &mut [u64],
+    half: usize,
+    bound: u64,
+    reduce: bool,
+) {
+    let nodes = x.len() / (2 * half);
+    for (node, block) in x.chunks_exact_mut(2 * half).enumerate() {
+        let w = twiddles.get(nodes + node);
+        let (left, right) = block.split_at_mut(half);
+        for (x, y) in left.iter_mut().zip(right) {
+            let sum = *x + *y;
+            debug_assert!(sum <= MASK52 && *y <= bound);
+            *y = m.mul_shoup_lazy(*x + bound - *y, w);
+            *x = if reduce { m.reduce_lazy(sum) } else { sum };
+        }
+    }
+}
+
+/// b_j = a_j − i·a_{N−j}, left in [0, a_j + 2p).
+fn fold_in(m: &Modulus, fold: &Fold, x: &mut [u64]) {
+    let n = x.len();
+    for j in 1..=n / 2 {
+        let (low, high) = (x[j], x[n - j]);
+        x[j] = low + m.mul_shoup_lazy(high, fold.minus_i);
+        x[n - j] = high + m.mul_shoup_lazy(low, fold.minus_i);
+    }
+}
+
+/// a_j = (b_j + i·b_{N−j})/2.
+fn fold_out(m: &Modulus, fold: &Fold, x: &mut [u64]) {
+    let n = x.len();
+    for j in 1..=n / 2 {
+        let (low, high) = (x[j], x[n - j]);
+        let cross = |own: u64, other: u64| {
+            m.correct4(m.mul_shoup_lazy(own, fold.half) + m.mul_shoup_lazy(other, fold.half_i))
+        };
+        x[j] = cross(low, high);
+        x[n - j] = cross(high, low);
+    }
+}
+
+/// Transposes each block of 64 as an 8×8 matrix; see [`super::tables`] on the order of slots.
+fn transpose_blocks(x: &mut [u64]) {
+    for block in x.chunks_exact_mut(64) {
+        for row in 0..8 {
+            for column in 0..row {
+                block.swap(8 * row + column, 8 * column + row);
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The ring modulo one prime: operations on slices.
+
+use crate::{
+    Modulus, PairTerm, RingError, RingKind, ShoupFactor, SingleTerm,
+    kernels::{Backend, NttTables},
+};
+
+/// The ring modulo one prime, with its transform tables and the kernel chosen for them.
+///
+/// Transforms take whole limbs of N residues; everything else works on slices of any common length, so
+/// that callers can go through memory in blocks.
+#[derive(Debug)]
+pub struct ResidueRing {
+    pub(crate) backend: Backend,
+    tables: NttTables,
+}
+
+/// Fails unless a slice has the wanted length.
+fn check(expected: usize, slice: &[u64]) -> Result<(), RingError> {
+    if slice.len() == expected {
+        Ok(())
+    } else {
+        Err(RingError::Length { expected, found: slice.len() })
+    }
+}
+
+fn check_pairs(expected: usize, terms: &[PairTerm<'_>]) -> Result<(), RingError> {
+    terms.iter().flat_map(|t| [t.b, t.a, t.b2, t.a2]).try_for_each(|slice| check(expected, slice))
+}
+
+impl ResidueRing {
+    pub(crate) fn new(
+        kind: RingKind,
+        log_n: u8,
+        modulus: Modulus,
+        backend: Backend,
+    ) -> Result<Self, RingError> {
+        Ok(Self { backend, tables: NttTables::new(kind, log_n, modulus)? })
+    }
+
+    /// The prime.
+    #[inline]
+    #[must_use]
+    pub fn modulus(&self) -> &Modulus {
+        &self.tables.modulus
+    }
+
+    /// N, the length of a limb.
+    #[must_use]
+    pub fn degree(&self) -> usize {
+        1 << self.tables.log_n
+    }
+
+    /// Transforms N coefficients to N slots. Inputs may be any representatives below 2^47, so a limb
+    /// of another prime is a valid input as it stands.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn forward_in_place(&self, x: &mut [u64]) -> Result<(), RingError> {
+        check(self.degree(), x)?;
+        self.backend.forward(&self.tables, x);
+        Ok(())
+    }
+
+    /// Transforms N slots to N coefficients.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn inverse_in_place(&self, x: &mut [u64]) -> Result<(), RingError> {
+        check(self.degree(), x)?;
+        self.backend.inverse(&self.tables, x);
+        Ok(())
+    }
+
+    /// `x += y`.
+    ///
+    /// # Errors
+    /// [`RingError::Length`], as in all that follow.
+    pub fn add_assign(&self, x: &mut [u64], y: &[u64]) -> Result<(), RingError> {
+        check(x.len(), y)?;
+        self.backend.add_assign(self.modulus(), x, y);
+        Ok(())
+    }
+
+    /// `x −= y`.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn sub_assign(&self, x: &mut [u64], y: &[u64]) -> Result<(), RingError> {
+        check(x.len(), y)?;
+        self.backend.sub_assign(self.modulus(), x, y);
+        Ok(())
+    }
+
+    /// `x = −x`.
+    pub fn neg_assign(&self, x: &mut [u64]) {
+        self.backend.neg_assign(self.modulus(), x);
+    }
+
+    /// `x *= y`, entry by entry.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn mul_assign(&self, x: &mut [u64], y: &[u64]) -> Result<(), RingError> {
+        check(x.len(), y)?;
+        self.backend.mul_assign(self.modulus(), x, y);
+        Ok(())
+    }
+
+    /// `sum += x·y`, entry by entry.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn mul_add_assign(&self, sum: &mut [u64], x: &[u64], y: &[u64]) -> Result<(), RingError> {
+        check(sum.len(), x)?;
+        check(sum.len(), y)?;
+        self.backend.mul_add_assign(self.modulus(), sum, x, y);
+        Ok(())
+    }
+
+    /// `x *= w` for a constant made by [`Modulus::shoup`] of this prime.
+    pub fn scale_assign(&self, x: &mut [u64], w: ShoupFactor) {
+        self.backend.scale_assign(self.modulus(), x, w);
+    }
+
+    /// `x = (x − y)·w` for a constant made by [`Modulus::shoup`] of this prime.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn sub_scale_assign(
+        &self,
+        x: &mut [u64],
+        y: &[u64],
+        w: ShoupFactor,
+    ) -> Result<(), RingError> {
+        check(x.len(), y)?;
+        self.backend.sub_scale_assign(self.modulus(), x, y, w);
+        Ok(())
+    }
+
+    /// Two-key products: `outs = Σ (b·b2, a·b2, b·a2, a·a2)`, entry by entry, reduced once.
+    ///
+    /// With weights `(b, a)` under the model key and inputs `(b2, a2)` under the operand's key these are
+    /// the components that stand with 1, the model key, the operand's key, and both.
+    ///
+    /// # Errors
+    /// [`RingError::Length`] unless all slices are as long as the first output.
+    pub fn dot4(&self, terms: &[PairTerm<'_>], outs: [&mut [u64]; 4]) -> Result<(), RingError> {
+        let len = outs[0].len();
+        outs.iter().try_for_each(|out| check(len, out))?;
+        check_pairs(len, terms)?;
+        self.backend.dot4::<false>(self.modulus(), terms, outs);
+        Ok(())
+    }
+
+    /// [`Self::dot4`] added to what the outputs hold.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn dot4_add(&self, terms: &[PairTerm<'_>], outs: [&mut [u64]; 4]) -> Result<(), RingError> {
+        let len = outs[0].len();
+        outs.iter().try_for_each(|out| check(len, out))?;
+        check_pairs(len, terms)?;
+        self.backend.dot4::<true>(self.modulus(), terms, outs);
+        Ok(())
+    }
+
+    /// Products under one key: `outs = Σ (b·b2, a·b2 + b·a2, a·a2)`, entry by entry, reduced once. A
+    /// square is the product with itself.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn dot3(&self, terms: &[PairTerm<'_>], outs: [&mut [u64]; 3]) -> Result<(), RingError> {
+        let len = outs[0].len();
+        outs.iter().try_for_each(|out| check(len, out))?;
+        check_pairs(len, terms)?;
+        self.backend.dot3::<false>(self.modulus(), terms, outs);
+        Ok(())
+    }
+
+    /// Products of one polynomial with two: `outs = Σ (w·b, w·a)`, entry by entry, reduced once: a
+    /// plaintext with a ciphertext, or a digit with a switching key.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn dot2(&self, terms: &[SingleTerm<'_>], outs: [&mut [u64]; 2]) -> Result<(), RingError> {
+        let len = outs[0].len();
+        check(len, outs[1])?;
+        terms.iter().flat_map(|t| [t.w, t.b, t.a]).try_for_each(|slice| check(len, slice))?;
+        self.backend.dot2::<false>(self.modulus(), terms, outs);
+        Ok(())
+    }
+
+    /// [`Self::dot2`] added to what the outputs hold.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn dot2_add(
+        &self,
+        terms: &[SingleTerm<'_>],
+        outs: [&mut [u64]; 2],
+    ) -> Result<(), RingError> {
+        let len = outs[0].len();
+        check(len, outs[1])?;
+        terms.iter().flat_map(|t| [t.w, t.b, t.a]).try_for_each(|slice| check(len, slice))?;
+        self.backend.dot2::<true>(self.modulus(), terms, outs);
+        Ok(())
+    }
+}
