@@ -1,1 +1,7 @@
 //! From ONNX to a homomorphic program and packed weights.
+//!
+//! An ONNX file becomes a [`network::Network`]: sparse affine maps and squares, in turn. What follows (layout, levels,
+//! scales, steps) starts from that form and knows nothing of ONNX.
+#![forbid(unsafe_code)]
+
+pub mod network;

@@ -1,0 +1,242 @@
+//! A network as the planner sees it: sparse affine maps with squares between them.
+
+mod sparse;
+
+pub use sparse::SparseMatrix;
+
+/// Numbers that do not fit each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// A vector or a factor of the wrong length.
+    #[error("expected {expected} values, got {actual}")]
+    Length {
+        /// What fits.
+        expected: usize,
+        /// What came.
+        actual: usize,
+    },
+    /// A matrix entry outside its row.
+    #[error("column {column} in a matrix of {cols} columns")]
+    Column {
+        /// The entry's column.
+        column: usize,
+        /// The matrix's width.
+        cols: usize,
+    },
+    /// Layers that do not start and end with an affine map, or do not alternate.
+    #[error("layer {layer} breaks the turn affine, square, affine, …, affine")]
+    Turn {
+        /// The first layer out of turn (counted from 0), or their number when a last affine map is missing.
+        layer: usize,
+    },
+}
+
+impl ShapeError {
+    pub(crate) fn expect_length(expected: usize, actual: usize) -> Result<(), Self> {
+        if expected == actual { Ok(()) } else { Err(Self::Length { expected, actual }) }
+    }
+}
+
+/// The map `x ↦ matrix · x + bias`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Affine {
+    /// One row for each output, one column for each input.
+    pub matrix: SparseMatrix,
+    /// One value for each output.
+    pub bias: Vec<f64>,
+}
+
+impl Affine {
+    /// `x ↦ matrix · x + bias`.
+    ///
+    /// # Errors
+    /// `bias` has not one value for each row.
+    pub fn new(matrix: SparseMatrix, bias: Vec<f64>) -> Result<Self, ShapeError> {
+        ShapeError::expect_length(matrix.rows(), bias.len())?;
+        Ok(Self { matrix, bias })
+    }
+
+    /// `x ↦ x` on `n` values.
+    pub fn identity(n: usize) -> Self {
+        Self { matrix: SparseMatrix::identity(n), bias: vec![0.0; n] }
+    }
+
+    /// `matrix · input + bias`.
+    ///
+    /// # Errors
+    /// `input` has not one value for each column.
+    pub fn apply(&self, input: &[f64]) -> Result<Vec<f64>, ShapeError> {
+        let mut output = self.matrix.apply(input)?;
+        ShapeError::expect_length(output.len(), self.bias.len())?;
+        output.iter_mut().zip(&self.bias).for_each(|(value, bias)| *value += bias);
+        Ok(output)
+    }
+
+    /// This map followed by `next`, as one map.
+    ///
+    /// # Errors
+    /// `next` does not take as many values as this map gives.
+    pub fn then(&self, next: &Self) -> Result<Self, ShapeError> {
+        Self::new(next.matrix.matmul(&self.matrix)?, next.apply(&self.bias)?)
+    }
+}
+
+/// One layer of a [`Network`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layer {
+    /// An affine map.
+    Affine(Affine),
+    /// `x ↦ x²`, value by value.
+    Square,
+}
+
+/// A network in alternating form: affine, square, affine, …, affine.
+///
+/// The ONNX importer and [`Network::new`] guarantee the form: layers 0, 2, 4, … are affine, the others squares, their
+/// number is odd, and neighbouring sizes fit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// For people: the graph's name, or the file's.
+    pub name: String,
+    /// Shape of one sample without the batch dimension, e.g. `[1, 28, 28]`; values run in row-major order.
+    pub input_shape: Vec<usize>,
+    /// Affine and square in turn.
+    pub layers: Vec<Layer>,
+}
+
+impl Network {
+    /// A network whose layers are already in alternating form.
+    ///
+    /// # Errors
+    /// A layer out of turn, or one that does not fit the values before it.
+    pub fn new(
+        name: impl Into<String>,
+        input_shape: Vec<usize>,
+        layers: Vec<Layer>,
+    ) -> Result<Self, ShapeError> {
+        let mut length = input_shape.iter().product();
+        for (index, layer) in layers.iter().enumerate() {
+            match (layer, index % 2 == 0) {
+                (Layer::Affine(affine), true) => {
+                    ShapeError::expect_length(affine.matrix.cols(), length)?;
+                    ShapeError::expect_length(affine.matrix.rows(), affine.bias.len())?;
+                    length = affine.matrix.rows();
+                }
+                (Layer::Square, false) => {}
+                _ => return Err(ShapeError::Turn { layer: index }),
+            }
+        }
+        if layers.len().is_multiple_of(2) {
+            return Err(ShapeError::Turn { layer: layers.len() });
+        }
+        Ok(Self { name: name.into(), input_shape, layers })
+    }
+
+    /// Values in one sample.
+    pub fn input_len(&self) -> usize {
+        self.input_shape.iter().product()
+    }
+
+    /// Values (logits) that one sample gives.
+    pub fn output_len(&self) -> usize {
+        let affine = self.affines().last();
+        affine.map_or_else(|| self.input_len(), |affine| affine.matrix.rows())
+    }
+
+    /// The affine maps, first to last.
+    pub fn affines(&self) -> impl DoubleEndedIterator<Item = &Affine> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Affine(affine) => Some(affine),
+            Layer::Square => None,
+        })
+    }
+
+    /// Squares on the way from input to output: with one level for each product, the network's depth is
+    /// `2 · squares() + 1`.
+    pub fn squares(&self) -> usize {
+        self.layers.iter().filter(|layer| matches!(layer, Layer::Square)).count()
+    }
+
+    /// Runs one sample in the clear, in f64.
+    ///
+    /// # Errors
+    /// `input` has not [`Self::input_len`] values.
+    pub fn run(&self, input: &[f64]) -> Result<Vec<f64>, ShapeError> {
+        ShapeError::expect_length(self.input_len(), input.len())?;
+        self.layers.iter().try_fold(input.to_vec(), |values, layer| layer.apply(values))
+    }
+
+    /// Runs one sample in the clear and gives what comes out of every layer, the last being the logits.
+    ///
+    /// # Errors
+    /// `input` has not [`Self::input_len`] values.
+    pub fn trace(&self, input: &[f64]) -> Result<Vec<Vec<f64>>, ShapeError> {
+        ShapeError::expect_length(self.input_len(), input.len())?;
+        let mut values = input.to_vec();
+        let layers = self.layers.iter();
+        layers
+            .map(|layer| {
+                values = layer.apply(std::mem::take(&mut values))?;
+                Ok(values.clone())
+            })
+            .collect()
+    }
+}
+
+impl Layer {
+    /// What the layer makes of `input`.
+    fn apply(&self, input: Vec<f64>) -> Result<Vec<f64>, ShapeError> {
+        match self {
+            Self::Affine(affine) => affine.apply(&input),
+            Self::Square => Ok(input.into_iter().map(|value| value * value).collect()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn affine(rows: &[&[f64]], bias: &[f64]) -> Affine {
+        let entries = rows.iter().map(|row| row.iter().copied().enumerate().collect());
+        Affine::new(SparseMatrix::from_rows(rows[0].len(), entries).unwrap(), bias.to_vec())
+            .unwrap()
+    }
+
+    #[test]
+    fn runs_in_the_clear() {
+        let first = affine(&[&[1.0, 2.0], &[0.0, -1.0]], &[1.0, 0.0]);
+        let second = affine(&[&[1.0, 10.0]], &[-5.0]);
+        let layers = vec![Layer::Affine(first), Layer::Square, Layer::Affine(second)];
+        let network = Network::new("small", vec![2], layers).unwrap();
+        assert_eq!((network.input_len(), network.output_len(), network.squares()), (2, 1, 1));
+        assert_eq!(network.run(&[3.0, 4.0]).unwrap(), [144.0 + 160.0 - 5.0]);
+        let trace = network.trace(&[3.0, 4.0]).unwrap();
+        assert_eq!(trace, [vec![12.0, -4.0], vec![144.0, 16.0], vec![299.0]]);
+        assert_eq!(network.run(&[3.0]), Err(ShapeError::Length { expected: 2, actual: 1 }));
+    }
+
+    #[test]
+    fn two_maps_in_a_row_are_one() {
+        let first = affine(&[&[1.0, 2.0], &[0.0, -1.0]], &[1.0, 2.0]);
+        let second = affine(&[&[1.0, 10.0]], &[-5.0]);
+        let both = first.then(&second).unwrap();
+        let input = [3.0, 4.0];
+        assert_eq!(both.apply(&input), second.apply(&first.apply(&input).unwrap()));
+        assert!(second.then(&second).is_err());
+    }
+
+    #[test]
+    fn layers_take_turns() {
+        let turn = |layers: Vec<Layer>| Network::new("n", vec![2], layers).err();
+        let map = || Layer::Affine(Affine::identity(2));
+        assert_eq!(turn(vec![map()]), None);
+        assert_eq!(turn(vec![]), Some(ShapeError::Turn { layer: 0 }));
+        assert_eq!(turn(vec![Layer::Square]), Some(ShapeError::Turn { layer: 0 }));
+        assert_eq!(turn(vec![map(), map()]), Some(ShapeError::Turn { layer: 1 }));
+        assert_eq!(turn(vec![map(), Layer::Square]), Some(ShapeError::Turn { layer: 2 }));
+        let misfit = ShapeError::Length { expected: 3, actual: 2 };
+        let wrong = vec![Layer::Affine(Affine::identity(3))];
+        assert_eq!(turn(wrong), Some(misfit));
+    }
+}
