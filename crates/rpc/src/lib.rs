@@ -1,13 +1,12 @@
 //! The host's gRPC service `adyton.v1.Host`, generated from `proto/adyton/v1/host.proto`.
 //!
-//! Messages of the enclave's protocol travel inside as encoded bytes of `adyton-wire`, so that this crate needs no
-//! other of the workspace. [`Status`](tonic::Status)es carry a machine-readable problem: see [`problem`] and
-//! [`with_problem`].
+//! Messages of the enclave's protocol travel inside as encoded bytes of `adyton-wire`. [`Status`](tonic::Status)es carry a
+//! machine-readable [`Problem`].
 #![forbid(unsafe_code)]
 
 mod problem;
 
-pub use problem::{PROBLEM_KEY, problem, with_problem};
+pub use problem::{HostProblem, PROBLEM_KEY, Problem, problem, with_problem};
 
 /// The service and its messages, version 1.
 #[expect(
