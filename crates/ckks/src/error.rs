@@ -1,0 +1,81 @@
+//! Errors of encoding, evaluation and key handling.
+
+use adyton_ring::RingError;
+use thiserror::Error;
+
+use crate::codec::DecodeError;
+use crate::parameters::ParametersError;
+use crate::{KeySpec, Scale};
+
+/// Why an operation on ciphertexts, plaintexts or keys was refused. Nothing was changed.
+#[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum CkksError {
+    /// The level, key or parameters do not exist.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    /// An operand has other primes than these parameters give its level.
+    #[error("operand at level {level} does not belong to these parameters")]
+    ForeignOperand {
+        /// The level that the operand claims.
+        level: u8,
+    },
+    /// Operands of one operation are at different levels.
+    #[error("operands are at levels {left} and {right}")]
+    LevelMismatch {
+        /// Level of the first operand.
+        left: u8,
+        /// Level of the one that differs.
+        right: u8,
+    },
+    /// Operands of one operation have different scales.
+    #[error("operands have scales {left} and {right}")]
+    ScaleMismatch {
+        /// Scale of the first operand, or the scale that is needed.
+        left: Scale,
+        /// The scale that differs.
+        right: Scale,
+    },
+    /// An evaluation key that is needed is not in the set.
+    #[error("there is no evaluation key for {0}")]
+    MissingKey(KeySpec),
+    /// A sum of no terms.
+    #[error("a sum needs at least one term")]
+    Empty,
+    /// Encrypted and plain weights in one sum.
+    #[error("encrypted and plain weights cannot be mixed in one sum")]
+    MixedWeights,
+    /// Groups of operands must be as long as the list of weights.
+    #[error("{weights} weights, but a group of {operands} operands")]
+    GroupLength {
+        /// Number of weights.
+        weights: usize,
+        /// Number of operands in the group.
+        operands: usize,
+    },
+    /// More values than slots.
+    #[error("{values} values for {slots} slots")]
+    TooManyValues {
+        /// Values given.
+        values: usize,
+        /// Slots available.
+        slots: usize,
+    },
+    /// A value is not finite, or too large for the modulus at this scale.
+    #[error("a value does not fit the modulus of level {level} at scale {scale}")]
+    ValueTooLarge {
+        /// Level of the encoding.
+        level: u8,
+        /// Scale of the encoding.
+        scale: Scale,
+    },
+    /// The parts of a key do not fit together.
+    #[error("the parts of an evaluation key for {0} do not fit the parameters")]
+    MalformedKey(KeySpec),
+    /// Bytes that are no valid object.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A ring operation refused its operands.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+}
