@@ -9,35 +9,35 @@ pub struct Writer(Vec<u8>);
 
 impl Writer {
     /// Begins with a domain tag such as `adyton/v1/job`.
-    pub(crate) fn new(domain: &str) -> Self {
+    pub fn new(domain: &str) -> Self {
         let mut writer = Self(Vec::new());
         writer.bytes(domain.as_bytes());
         writer
     }
 
     /// A field of any bytes. Lengths fit 32 bits: every field is bounded far below that.
-    pub(crate) fn bytes(&mut self, field: &[u8]) {
+    pub fn bytes(&mut self, field: &[u8]) {
         self.0.extend_from_slice(&(field.len() as u32).to_le_bytes());
         self.0.extend_from_slice(field);
     }
 
     /// A 32-bit number, four bytes, little endian.
-    pub(crate) fn u32(&mut self, value: u32) {
+    pub fn u32(&mut self, value: u32) {
         self.bytes(&value.to_le_bytes());
     }
 
     /// A 64-bit number, eight bytes, little endian.
-    pub(crate) fn u64(&mut self, value: u64) {
+    pub fn u64(&mut self, value: u64) {
         self.bytes(&value.to_le_bytes());
     }
 
     /// A truth value, one byte.
-    pub(crate) fn bool(&mut self, value: bool) {
+    pub fn bool(&mut self, value: bool) {
         self.bytes(&[u8::from(value)]);
     }
 
     /// The bytes.
-    pub(crate) fn finish(self) -> Vec<u8> {
+    pub fn finish(self) -> Vec<u8> {
         self.0
     }
 }
@@ -48,7 +48,7 @@ pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// Begins with the domain tag that is expected.
-    pub(crate) fn new(domain: &str, bytes: &'a [u8]) -> Result<Self, WireError> {
+    pub fn new(domain: &str, bytes: &'a [u8]) -> Result<Self, WireError> {
         let mut reader = Self(bytes);
         if reader.bytes()? != domain.as_bytes() {
             return Err(WireError::Statement("another kind of statement"));
@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A field of any bytes.
-    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], WireError> {
+    pub fn bytes(&mut self) -> Result<&'a [u8], WireError> {
         let short = WireError::Statement("ends within a field");
         let (prefix, rest) = self.0.split_first_chunk::<4>().ok_or(short.clone())?;
         let length = u32::from_le_bytes(*prefix) as usize;
@@ -67,25 +67,22 @@ impl<'a> Reader<'a> {
     }
 
     /// A field of exactly `N` bytes.
-    pub(crate) fn array<const N: usize>(
-        &mut self,
-        what: &'static str,
-    ) -> Result<[u8; N], WireError> {
+    pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], WireError> {
         array(what, self.bytes()?)
     }
 
     /// A 32-bit number.
-    pub(crate) fn u32(&mut self) -> Result<u32, WireError> {
+    pub fn u32(&mut self) -> Result<u32, WireError> {
         Ok(u32::from_le_bytes(self.array("32-bit number")?))
     }
 
     /// A 64-bit number.
-    pub(crate) fn u64(&mut self) -> Result<u64, WireError> {
+    pub fn u64(&mut self) -> Result<u64, WireError> {
         Ok(u64::from_le_bytes(self.array("64-bit number")?))
     }
 
     /// A truth value.
-    pub(crate) fn bool(&mut self) -> Result<bool, WireError> {
+    pub fn bool(&mut self) -> Result<bool, WireError> {
         match self.array::<1>("truth value")? {
             [0] => Ok(false),
             [1] => Ok(true),
@@ -94,7 +91,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A short text of printable ASCII.
-    pub(crate) fn text(&mut self, limit: usize) -> Result<String, WireError> {
+    pub fn text(&mut self, limit: usize) -> Result<String, WireError> {
         let bytes = self.bytes()?;
         if bytes.len() > limit {
             return Err(WireError::TooLarge { what: "text", length: bytes.len(), limit });
@@ -106,7 +103,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Nothing may be left.
-    pub(crate) fn finish(self) -> Result<(), WireError> {
+    pub fn finish(self) -> Result<(), WireError> {
         if self.0.is_empty() { Ok(()) } else { Err(WireError::Statement("bytes left over")) }
     }
 }

@@ -1,0 +1,63 @@
+//! What the enclave needs of the platform it runs on.
+
+use zeroize::Zeroizing;
+
+/// Why a platform did not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// Reading or writing its files failed.
+    #[error("{what}")]
+    Io {
+        /// What was attempted.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Its files are not what it wrote.
+    #[error("the platform's {0} is damaged")]
+    Damaged(&'static str),
+    /// The counter was asked to move back.
+    #[error("the counter stands at {at} and cannot move to {to}")]
+    CounterBackwards {
+        /// Where it stands.
+        at: u64,
+        /// Where it should have gone.
+        to: u64,
+    },
+    /// No random bytes.
+    #[error(transparent)]
+    Wire(#[from] adyton_wire::WireError),
+}
+
+/// Makes evidence.
+pub trait EvidenceProvider {
+    /// Name of the platform, such as [`SIMULATED`](crate::SIMULATED).
+    fn kind(&self) -> &'static str;
+
+    /// Evidence that this program, as measured, asked for `report_data` to be vouched for.
+    ///
+    /// # Errors
+    /// [`PlatformError`] when the platform does not answer.
+    fn evidence(&self, report_data: &[u8; 64]) -> Result<Vec<u8>, PlatformError>;
+}
+
+/// A platform with secrets and a memory of its own.
+pub trait Platform: EvidenceProvider + Send + Sync {
+    /// A secret that this program on this platform always gets and no other does: seals its state.
+    ///
+    /// # Errors
+    /// [`PlatformError`] when the platform does not answer.
+    fn sealing_key(&self) -> Result<Zeroizing<[u8; 32]>, PlatformError>;
+
+    /// The monotonic counter, 0 at first; `None` where the platform has none.
+    ///
+    /// # Errors
+    /// [`PlatformError`] when the platform does not answer.
+    fn counter(&self) -> Result<Option<u64>, PlatformError>;
+
+    /// Moves the counter forward to `to`, durably; without effect where there is none.
+    ///
+    /// # Errors
+    /// [`PlatformError::CounterBackwards`] for less than where it stands.
+    fn advance_counter(&self, to: u64) -> Result<(), PlatformError>;
+}
