@@ -99,6 +99,9 @@ pub enum ParametersError {
         /// The key asked for.
         spec: KeySpec,
     },
+    /// Two objects that must share parameters do not.
+    #[error("the operands have different parameters")]
+    OtherParameters,
     /// Degree or primes are unsuitable for the ring.
     #[error(transparent)]
     Ring(#[from] RingError),

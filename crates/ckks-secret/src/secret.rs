@@ -1,0 +1,133 @@
+//! Secret keys and encryption under them.
+
+use std::marker::PhantomData;
+
+use adyton_ckks::{
+    CkksError, KeyRole, Parameters, ParametersError, Plaintext, Seed, SeededCiphertext,
+};
+use adyton_ring::{Basis, Ntt, Poly, sampler};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::Randomness;
+
+/// Domain of key derivation.
+const DERIVATION: &str = "adyton ckks-secret 2026-11 secret key by role and epoch v1";
+
+/// A uniform ternary secret key of role `K`, over all primes of its parameters. Wiped when dropped; not cloneable, not printable.
+pub struct SecretKey<K: KeyRole> {
+    parameters: Parameters,
+    /// Over the ring's full basis, so the limb of a prime is at the prime's index.
+    poly: Poly<Ntt>,
+    role: PhantomData<K>,
+}
+
+impl<K: KeyRole> SecretKey<K> {
+    /// Derives the key from a seed with at least 256 bits of entropy. Role, parameters and `epoch` (any label: deployment, session,
+    /// epoch number) are part of the derivation: keys that differ in one of them are independent.
+    ///
+    /// The ternary coefficients come from `BLAKE3-derive-key(context, seed ‖ role ‖ parameter digest ‖ epoch)`.
+    ///
+    /// # Errors
+    /// None in practice; ring errors are passed on.
+    pub fn derive(parameters: &Parameters, seed: &Seed, epoch: &[u8]) -> Result<Self, CkksError> {
+        let mut hasher = blake3::Hasher::new_derive_key(DERIVATION);
+        // All before the epoch has a fixed length, so the encoding is injective.
+        hasher.update(seed).update(&[K::ROLE as u8]).update(parameters.digest()).update(epoch);
+        let mut derived: Zeroizing<Seed> = Zeroizing::new([0; 32]);
+        let mut output = hasher.finalize_xof();
+        output.fill(derived.as_mut());
+        output.zeroize();
+        hasher.zeroize();
+        let ring = parameters.ring();
+        // `forward` works in place on the polynomial it is given, so no second copy is left behind.
+        let poly = ring.forward(sampler::ternary(ring, &ring.full_basis(), &derived, 0)?)?;
+        Ok(Self { parameters: parameters.clone(), poly, role: PhantomData })
+    }
+
+    /// The parameters that the key belongs to.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The secret over the full basis.
+    pub(crate) fn poly(&self) -> &Poly<Ntt> {
+        &self.poly
+    }
+
+    /// The secret's residues modulo the prime with index `prime`, in the NTT domain.
+    pub(crate) fn limb(&self, prime: usize) -> &[u64] {
+        self.poly.limb(prime)
+    }
+
+    /// Encrypts: `b = m + e − a·s` with `a` from a fresh public seed and Gaussian `e`, σ = 3.19.
+    ///
+    /// # Errors
+    /// [`CkksError::ForeignOperand`] for a plaintext of other parameters.
+    pub fn encrypt(
+        &self,
+        plaintext: &Plaintext,
+        randomness: &mut Randomness,
+    ) -> Result<SeededCiphertext<K>, CkksError> {
+        let basis = self.parameters.basis(plaintext.level())?;
+        if plaintext.poly().basis() != basis {
+            return Err(CkksError::ForeignOperand { level: plaintext.level() });
+        }
+        let seed = *randomness.seed();
+        let mut b = self.encrypt_zero(basis, &seed, 0, |prime| self.limb(prime), randomness)?;
+        self.parameters.ring().add_assign(&mut b, plaintext.poly())?;
+        SeededCiphertext::from_parts(
+            &self.parameters,
+            b,
+            seed,
+            plaintext.level(),
+            plaintext.scale().clone(),
+        )
+    }
+
+    /// `e − a·s` over `basis`, where `a` is stream `number` of `seed` and `secret` gives the limbs of s (this key, or an image of it).
+    pub(crate) fn encrypt_zero<'s>(
+        &self,
+        basis: &Basis,
+        seed: &Seed,
+        number: u64,
+        secret: impl Fn(usize) -> &'s [u64],
+        randomness: &mut Randomness,
+    ) -> Result<Poly<Ntt>, CkksError> {
+        let ring = self.parameters.ring();
+        let noise = sampler::gaussian(ring, basis, &randomness.seed(), 0)?;
+        let mut out = Zeroizing::new(ring.forward(noise)?);
+        let mut uniform: Poly<Ntt> = sampler::uniform(ring, basis, seed, number)?;
+        let limbs = out.limbs_mut().zip(uniform.limbs_mut());
+        for (prime, (out, product)) in basis.iter().zip(limbs) {
+            let residue = ring.residue(prime);
+            residue.mul_assign(product, secret(prime))?;
+            residue.sub_assign(out, product)?;
+        }
+        // a·s reveals s, since a is public.
+        uniform.zeroize();
+        // Now e is masked, so the polynomial may live on.
+        Ok(std::mem::replace(&mut *out, Poly::zero(ring, &ring.basis([])?)?))
+    }
+
+    /// Fails unless `other` has the same parameters.
+    pub(crate) fn check_same<L: KeyRole>(&self, other: &SecretKey<L>) -> Result<(), CkksError> {
+        if self.parameters == other.parameters {
+            Ok(())
+        } else {
+            Err(CkksError::Parameters(ParametersError::OtherParameters))
+        }
+    }
+}
+
+impl<K: KeyRole> Drop for SecretKey<K> {
+    fn drop(&mut self) {
+        self.poly.zeroize();
+    }
+}
+
+impl<K: KeyRole> std::fmt::Debug for SecretKey<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SecretKey({:?})", K::ROLE)
+    }
+}
