@@ -30,6 +30,7 @@ mod convert;
 mod divide;
 mod error;
 mod kernels;
+mod lift;
 mod modulus;
 mod poly;
 mod primes;

@@ -35,7 +35,7 @@ impl ResidueRing {
         modulus: Modulus,
         backend: Backend,
     ) -> Result<Self, RingError> {
-        Ok(Self { backend, tables: NttTables::new(kind, log_n, modulus)? })
+        Ok(Self { backend, tables: NttTables::new(kind, log_n, modulus, backend)? })
     }
 
     /// The prime.

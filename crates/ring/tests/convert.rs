@@ -141,3 +141,34 @@ fn unsuitable_arguments_are_named() {
     assert!(matches!(ring.basis([0, 3]), Err(RingError::PrimeIndex { index: 3, count: 3 })));
     assert!(matches!(ring.basis([1, 1]), Err(RingError::DuplicateIndex(1))));
 }
+
+#[test]
+fn centred_doubles() {
+    for kernel in kernels() {
+        for (bits, count) in [(46, 1), (46, 2), (20, 6), (40, 3), (46, 6)] {
+            let ring = ring(RingKind::ConjugateInvariant, 5, bits, count, kernel);
+            let basis = ring.full_basis();
+            for shift in [1, 20, 46, 80, 110] {
+                let bound = (product(&ring, &basis) / 2).min(1 << shift);
+                let values = random_integers(&ring, bound, shift);
+                let lifted =
+                    ring.to_centred_f64(&ring.from_i128(&basis, &values).unwrap()).unwrap();
+                for (value, &lifted) in values.iter().zip(&lifted) {
+                    let error = (lifted - *value as f64).abs();
+                    assert!(error <= lifted.abs() * 2f64.powi(-52), "{value} {lifted} {count}");
+                }
+            }
+        }
+    }
+    // Beyond 128 bits: the largest value of six primes.
+    let ring = ring(RingKind::Standard, 4, 46, 6, Kernel::Portable);
+    let mut poly = Poly::zero(&ring, &ring.full_basis()).unwrap();
+    for (limb, p) in ring.primes().enumerate() {
+        poly.limb_mut(limb)[0] = (p - 1) / 2;
+        poly.limb_mut(limb)[1] = p.div_ceil(2);
+    }
+    let lifted = ring.to_centred_f64(&poly).unwrap();
+    let expected = ring.primes().map(|p| p as f64).product::<f64>() / 2.0;
+    assert!((lifted[0] / expected - 1.0).abs() < 1e-14);
+    assert_eq!(lifted[1], -lifted[0]);
+}

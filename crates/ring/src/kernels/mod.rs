@@ -4,6 +4,8 @@
 //! function here takes slices of one common length (the callers check it) and moduli below 2^46;
 //! unless said otherwise residues come and go fully reduced.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod portable;
 pub(crate) mod tables;
 
@@ -71,6 +73,8 @@ impl Kernel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
     Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
 }
 
 /// One term of a sum of products of two-component operands: `(b, a)` times `(b2, a2)`.
@@ -112,6 +116,8 @@ macro_rules! dispatch {
     ($backend:expr, $name:ident $(::<$parameter:tt>)? ($($argument:expr),*)) => {
         match $backend {
             Backend::Portable => portable::$name$(::<$parameter>)?($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512(proof) => avx512::$name$(::<$parameter>)?(proof, $($argument),*),
         }
     };
 }
@@ -120,6 +126,11 @@ impl Backend {
     pub(crate) fn new(kernel: Kernel) -> Result<Self, RingError> {
         match kernel {
             Kernel::Portable => Ok(Self::Portable),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Ifma => avx512::Avx512::detect()
+                .map(Self::Avx512)
+                .ok_or(RingError::KernelUnavailable(kernel)),
+            #[cfg(not(target_arch = "x86_64"))]
             Kernel::Avx512Ifma => Err(RingError::KernelUnavailable(kernel)),
         }
     }
@@ -127,6 +138,8 @@ impl Backend {
     pub(crate) fn kernel(self) -> Kernel {
         match self {
             Self::Portable => Kernel::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => Kernel::Avx512Ifma,
         }
     }
 

@@ -215,11 +215,12 @@ pub(super) fn inverse(tables: &NttTables, x: &mut [u64]) {
         bound = if reduce { 2 * m.value() } else { 2 * bound };
         half *= 2;
     }
-    for x in x.iter_mut() {
-        *x = m.mul_shoup(*x, tables.inverse_degree);
-    }
-    if let Some(fold) = &tables.fold {
-        fold_out(m, fold, x);
+    match &tables.fold {
+        None => scale_assign(m, x, tables.inverse_degree),
+        Some(fold) => {
+            fold_out(m, fold, x);
+            x[0] = m.mul_shoup(x[0], tables.inverse_degree);
+        }
     }
 }
 
@@ -254,16 +255,18 @@ fn fold_in(m: &Modulus, fold: &Fold, x: &mut [u64]) {
     }
 }
 
-/// a_j = (b_j + i·b_{N−j})/2.
+/// a_j = (b_j + i·b_{N−j})/2, times N⁻¹: with s and d the sum and the difference of b_j and b_{N−j} this
+/// is S + D, and a_{N−j} is S − D, for S = (1 + i)/4·s and D = (1 − i)/4·d. Arguments are below 32p.
 fn fold_out(m: &Modulus, fold: &Fold, x: &mut [u64]) {
     let n = x.len();
+    let bound = 32 * m.value();
+    let [sum, difference] = fold.unfold;
     for j in 1..=n / 2 {
         let (low, high) = (x[j], x[n - j]);
-        let cross = |own: u64, other: u64| {
-            m.correct4(m.mul_shoup_lazy(own, fold.half) + m.mul_shoup_lazy(other, fold.half_i))
-        };
-        x[j] = cross(low, high);
-        x[n - j] = cross(high, low);
+        let s = m.mul_shoup_lazy(low + high, sum);
+        let d = m.mul_shoup_lazy(low + bound - high, difference);
+        x[n - j] = m.correct4(s + 2 * m.value() - d);
+        x[j] = m.correct4(s + d);
     }
 }
 

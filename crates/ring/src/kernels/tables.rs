@@ -20,8 +20,12 @@
 use crate::{
     RingError, RingKind,
     buffer::AlignedBuffer,
+    kernels::Backend,
     modulus::{Modulus, ShoupFactor},
 };
+
+#[cfg(target_arch = "x86_64")]
+use super::avx512::LaneTwiddles;
 
 /// Twiddle factors of one prime, for transforms of both directions.
 #[derive(Debug)]
@@ -34,6 +38,9 @@ pub(crate) struct NttTables {
     pub(crate) inverse_degree: ShoupFactor,
     /// What the conjugate-invariant ring needs besides.
     pub(crate) fold: Option<Fold>,
+    /// For the vector kernel, forward and inverse, unless the degree is too small for it.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) lanes: Option<[LaneTwiddles; 2]>,
 }
 
 /// Constants of the fold between coefficients of the conjugate-invariant ring and of X^N − i.
@@ -41,10 +48,9 @@ pub(crate) struct NttTables {
 pub(crate) struct Fold {
     /// −i mod p.
     pub(crate) minus_i: ShoupFactor,
-    /// 2⁻¹ mod p.
-    pub(crate) half: ShoupFactor,
-    /// i/2 mod p.
-    pub(crate) half_i: ShoupFactor,
+    /// (1 + i)/(4N) and (1 − i)/(4N) mod p, which take the sum and the difference of entries j and
+    /// N − j of an unscaled inverse transform to coefficients.
+    pub(crate) unfold: [ShoupFactor; 2],
 }
 
 /// Multiplicands and their quotients in tree order: entry 2^l + k belongs to node (l, k); entry 0 is
@@ -116,32 +122,42 @@ fn primitive_root(modulus: &Modulus, order: u64) -> Result<u64, RingError> {
 }
 
 impl NttTables {
-    pub(crate) fn new(kind: RingKind, log_n: u8, modulus: Modulus) -> Result<Self, RingError> {
+    pub(crate) fn new(
+        kind: RingKind,
+        log_n: u8,
+        modulus: Modulus,
+        backend: Backend,
+    ) -> Result<Self, RingError> {
         let order = kind.root_order(log_n);
         let root = primitive_root(&modulus, order)?;
         let step_exponent = order >> log_n;
         let inverse_root = modulus.inv(root);
         let fold = (kind == RingKind::ConjugateInvariant).then(|| {
             let i = modulus.pow(root, 1 << log_n);
-            let half = modulus.inv(2);
-            Fold {
-                minus_i: modulus.shoup(modulus.neg(i)),
-                half: modulus.shoup(half),
-                half_i: modulus.shoup(modulus.mul(half, i)),
-            }
+            let quarter = modulus.inv(4 << log_n);
+            let unfold = [modulus.add(1, i), modulus.sub(1, i)]
+                .map(|factor| modulus.shoup(modulus.mul(factor, quarter)));
+            Fold { minus_i: modulus.shoup(modulus.neg(i)), unfold }
         });
+        let twiddles =
+            |root| Twiddles::new(&modulus, log_n, root, modulus.pow(root, step_exponent));
+        let (forward, inverse) = (twiddles(root), twiddles(inverse_root));
+        #[cfg(target_arch = "x86_64")]
+        let lanes = match backend {
+            Backend::Portable => None,
+            Backend::Avx512(_) => LaneTwiddles::pair(log_n, &forward, &inverse),
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let Backend::Portable = backend;
         Ok(Self {
             modulus,
             log_n,
-            forward: Twiddles::new(&modulus, log_n, root, modulus.pow(root, step_exponent)),
-            inverse: Twiddles::new(
-                &modulus,
-                log_n,
-                inverse_root,
-                modulus.pow(inverse_root, step_exponent),
-            ),
+            forward,
+            inverse,
             inverse_degree: modulus.shoup(modulus.inv(1 << log_n)),
             fold,
+            #[cfg(target_arch = "x86_64")]
+            lanes,
         })
     }
 }
