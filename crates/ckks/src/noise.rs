@@ -18,6 +18,8 @@
 //!
 //! - Fresh under a secret key: the error e alone (the uniform half is exact): power(σ²).
 //! - Fresh under a public key `(−a·s + e, a)`: `v·e + e_0 + e_1·s`, v ternary: `power(σ²)·(1 + 2·power(2/3))`.
+//! - Encoding: power(1/12). In the standard ring too all of it is in the real part: the polynomial of a real vector satisfies
+//!   `m_(N−j) = −m_j`, rounding to nearest keeps that, so the rounding error is real in every slot.
 //! - Rounding of a degree-1 ciphertext (rescale, mod-down): `τ_0 + τ_1·s`, both rounded: `power(1/12)·(1 + power(2/3))`.
 //! - Key switch of one component c with digits `c = Σ d_i·g_i`: `Σ d_i·e_i / P`, so `Σ_i power(D_i²/12)·power(σ²) / P²`, to which the
 //!   mod-down adds the rounding of a degree-1 ciphertext once, however many components were summed before it. When the mod-down also
@@ -65,10 +67,10 @@ impl NoiseModel {
         self.visible(self.power(SIGMA * SIGMA) * (1.0 + 2.0 * self.secret_power()))
     }
 
-    /// Rounding of the encoder: `√(2N/12)` in the conjugate-invariant ring, `√(N/24)` in the standard ring.
+    /// Rounding of the encoder: `√(2N/12)` in the conjugate-invariant ring, `√(N/12)` in the standard ring.
     #[must_use]
     pub fn encoding(&self) -> f64 {
-        self.visible(self.power(ROUNDING_VARIANCE))
+        self.power(ROUNDING_VARIANCE).sqrt()
     }
 
     /// Rounding of a degree-1 ciphertext, at a rescale or a mod-down.
