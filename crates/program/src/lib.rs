@@ -7,120 +7,20 @@
 //! `positions · lanes` is the number of slots. Rotations are counted in slots, to the left (slot `i + r` moves to `i`), cyclically.
 #![forbid(unsafe_code)]
 
-use adyton_ckks::{KeySpec, ParametersLiteral, Scale};
+pub mod bundle;
+mod codec;
+mod infer;
+mod keys;
+pub mod limits;
+mod listing;
+mod model;
+mod verify;
 
-/// A value of the program in single-assignment form: the input ciphertexts come first, then each step's outputs in order.
-pub type ValueId = u32;
-/// An index into [`Program::weights`].
-pub type WeightId = u32;
-
-/// Whether the host sees the weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ModelPrivacy {
-    /// Weights are ciphertexts under the model key.
-    Encrypted,
-    /// Weights are plaintexts: host and model owner are one party.
-    Plain,
-}
-
-/// A compiled network.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Program {
-    /// Name of the network, for people.
-    pub name: String,
-    /// Cryptographic parameters; validated by [`adyton_ckks::Parameters`].
-    pub parameters: ParametersLiteral,
-    /// Whether the host sees the weights.
-    pub privacy: ModelPrivacy,
-    /// How inputs are laid into ciphertexts.
-    pub input: InputLayout,
-    /// Level and scale of every weight vector.
-    pub weights: Vec<WeightSpec>,
-    /// Operations in execution order.
-    pub steps: Vec<Step>,
-    /// Where the results stand.
-    pub output: OutputLayout,
-    /// Every evaluation key that the steps need, sorted, without duplicates. The verifier recomputes it.
-    pub keys: Vec<KeySpec>,
-}
-
-/// How one batch of inputs (up to `lanes` samples) is laid into ciphertexts by the data owner.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InputLayout {
-    /// Shape of one sample as the ONNX file declares it, batch axis left out.
-    pub shape: Vec<u32>,
-    /// Samples per ciphertext.
-    pub lanes: u32,
-    /// Positions per ciphertext; `lanes · positions` = slots.
-    pub positions: u32,
-    /// For each input ciphertext, the flat (row-major) input feature at every position; `None` is zero.
-    /// A feature may stand at several places (im2col).
-    pub ciphertexts: Vec<Vec<Option<u32>>>,
-    /// Scale of the encrypted inputs; their level is the top level.
-    pub scale: Scale,
-    /// Largest absolute input value that the plan was made for.
-    pub bound: f64,
-}
-
-/// Level and scale of one weight vector. The vector has `positions` values, each repeated over the lanes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WeightSpec {
-    /// Level of its ciphertext or plaintext.
-    pub level: u8,
-    /// Exact scale.
-    pub scale: Scale,
-}
-
-/// One operation. Forms: *fresh* (input key), *result* (degree 1 under the result key), *product sum*, *degree 2*.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Hoisted rotations of one fresh or result ciphertext; one result-key output for each entry of `by`, same level and scale.
-    Rotations {
-        /// The ciphertext to rotate.
-        of: ValueId,
-        /// Rotations in slots; 0 of a fresh ciphertext is a plain key switch.
-        by: Vec<u32>,
-    },
-    /// Σ weight ⊗ value, lazily summed, plus an optional bias at the product's scale. Output: a product sum.
-    Products {
-        /// Weight and value of each term; all values have one form, level and scale, so have all weights.
-        terms: Vec<(WeightId, ValueId)>,
-        /// Added at the product's scale.
-        bias: Option<WeightId>,
-    },
-    /// Σ rotate(value, r), every component switched to the result key, one mod-down for the whole sum. Output: a result ciphertext.
-    SwitchSum {
-        /// Product sums or result ciphertexts of one level and scale, with their rotations in slots.
-        terms: Vec<(ValueId, u32)>,
-        /// Whether the mod-down also rescales: level − 1, scale divided by the level's factor.
-        rescale: bool,
-    },
-    /// Square of a result ciphertext. Output: degree 2, scale squared.
-    Square {
-        /// The ciphertext to square.
-        of: ValueId,
-    },
-    /// Degree 2 back to a result ciphertext.
-    Relinearize {
-        /// The degree-2 value.
-        of: ValueId,
-        /// Whether the mod-down also rescales.
-        rescale: bool,
-    },
-}
-
-/// Where the results stand and what the enclave may expect there.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutputLayout {
-    /// The result ciphertext.
-    pub value: ValueId,
-    /// Number of outputs of one sample.
-    pub outputs: u32,
-    /// For each position, the output that stands there in every lane; `None` must be ≈ 0.
-    /// An output may stand at several positions: copies must agree.
-    pub positions: Vec<Option<u32>>,
-    /// Largest absolute output value that the plan was made for; the enclave refuses results beyond it.
-    pub range: f64,
-    /// Worst-case error of a slot before flooding, in output units: the `t` of the flooding bound.
-    pub noise: f64,
-}
+pub use codec::DecodeError;
+pub use infer::{Form, Inference, ValueType, infer};
+pub use keys::step_keys;
+pub use listing::Listing;
+pub use model::{
+    InputLayout, ModelPrivacy, OutputLayout, Program, Step, ValueId, WeightId, WeightSpec,
+};
+pub use verify::{StepError, VerifiedProgram, VerifyError};
