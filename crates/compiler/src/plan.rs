@@ -1,0 +1,349 @@
+//! From a network to a program: layouts, steps, parameters, scales, and a prediction of the result's error.
+//!
+//! ```text
+//! Network → Plan (layouts: positions, lanes, baby and giant steps) → Skeleton (steps, weight vectors)
+//!         → bits of scales and primes → Program (parameters, exact scales, key manifest) → shadow run (ranges, errors)
+//! ```
+//!
+//! The rules are simple ones; the [`Plan`] is data that can be printed and compared, so that a planner can take their place.
+
+mod choose;
+mod error;
+mod layout;
+mod linear;
+mod parameters;
+mod report;
+mod scales;
+mod shadow;
+mod steps;
+mod weights;
+
+pub use choose::{LayerPlan, Plan};
+pub use error::CompileError;
+pub use report::{Precision, Report};
+pub use steps::{Part, Source};
+pub use weights::{PackedWeights, WeightsError};
+
+use adyton_ckks::{NoiseModel, RingKind, Security};
+use adyton_program::{ModelPrivacy, Program};
+
+use self::parameters::{Dressed, Frame, Ring};
+use self::scales::{BASE_PRIMES, Bits, Bounds};
+use self::shadow::Runner;
+use self::steps::Skeleton;
+use crate::network::Network;
+
+/// Calibration samples that are run beside their errors; ranges come from all samples.
+const SHADOW_SAMPLES: usize = 16;
+/// Headroom between the largest result and the modulus at level 0, bits: sign, and primes a little below their power of two.
+const HEADROOM_BITS: u32 = 3;
+/// Bits between any intermediate value of the samples and its modulus: other inputs may give values this much larger.
+const INTERMEDIATE_HEADROOM_BITS: f64 = 3.0;
+/// Largest difference between program and network, both in f64, as part of the declared range: rounding alone.
+const SIMULATION_TOLERANCE: f64 = 1e-9;
+/// Largest size of a prime that is tried, and the smallest worth trying.
+const PRIME_BITS: std::ops::RangeInclusive<u32> = 38..=46;
+/// Most special primes.
+const MAX_SPECIAL: u8 = 3;
+
+/// What the layout is chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Objective {
+    /// One sample as fast as possible.
+    Latency,
+    /// Many samples with the least work for each.
+    Throughput,
+}
+
+/// How to compile.
+#[derive(Clone, Debug)]
+pub struct CompileOptions<'a> {
+    /// What the layout is chosen for.
+    pub objective: Objective,
+    /// Whether the host sees the weights.
+    pub privacy: ModelPrivacy,
+    /// Samples that stand for all inputs (flat, row-major): ranges and errors are taken from them.
+    pub calibration: &'a [Vec<f64>],
+    /// The bound that parameters keep.
+    pub security: Security,
+    /// Kind of ring.
+    pub ring: RingKind,
+    /// Ring degrees that may be used, as log2; the smallest that does is taken.
+    pub log_n: std::ops::RangeInclusive<u8>,
+    /// Memory for the expanded weights in bytes.
+    pub memory: u64,
+    /// Result ciphertexts that one session may have released: the τ of the flooding bound.
+    pub releases: u32,
+    /// Largest error after flooding, as part of the range that the logits cover.
+    pub precision: f64,
+}
+
+impl<'a> CompileOptions<'a> {
+    /// The defaults: throughput, encrypted weights, 128 bits of classical security, conjugate-invariant rings of degree 2^12 to
+    /// 2^16, 1 GiB of expanded weights, 64 releases, an error of at most 1 % of the logits' range.
+    #[must_use]
+    pub fn new(calibration: &'a [Vec<f64>]) -> Self {
+        Self {
+            objective: Objective::Throughput,
+            privacy: ModelPrivacy::Encrypted,
+            calibration,
+            security: Security::Classical128,
+            ring: RingKind::ConjugateInvariant,
+            log_n: 12..=16,
+            memory: 1 << 30,
+            releases: 64,
+            precision: 0.01,
+        }
+    }
+}
+
+/// A compiled network.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The public program.
+    pub program: Program,
+    /// The weights in the clear, in the program's order and layout: secret.
+    pub weights: PackedWeights,
+    /// How the program came about and what it costs.
+    pub report: Report,
+}
+
+/// Compiles a network: the smallest ring for which security and precision hold, layouts by the objective's rule.
+///
+/// # Errors
+/// [`CompileError`] when the network cannot be run within the options' bounds; a lack of precision names the binding layer.
+pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compiled, CompileError> {
+    let ranges = Ranges::measure(network, options.calibration)?;
+    let layers = network.affines().count();
+    let mut refusal = CompileError::NoRoom { layers, log_n: *options.log_n.end() };
+    for log_n in options.log_n.clone() {
+        let rings = rings(log_n, layers, ranges.bits(), options);
+        let Some(first) = rings.first() else { continue };
+        let (plan, linears) = match Plan::choose(network, first.slots(), options) {
+            Ok(chosen) => chosen,
+            Err(error @ (CompileError::TooManyOutputs { .. } | CompileError::Memory { .. })) => {
+                refusal = error;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let skeleton = Skeleton::new(&linears, plan.lanes);
+        let frame = Frame {
+            name: &network.name,
+            shape: &network.input_shape,
+            privacy: options.privacy,
+            linears: &linears,
+            lanes: plan.lanes,
+            skeleton: &skeleton,
+            bound: ranges.input,
+            range: ranges.output,
+        };
+        // Fewest transforms first; among primes of different sizes the most precise.
+        for special in (1..=MAX_SPECIAL).rev() {
+            let tries = rings.iter().filter(|ring| ring.special == special);
+            let mut best: Option<Attempt> = None;
+            for ring in tries {
+                let attempt = attempt(&frame, ring, layers, &ranges, options)?;
+                best = match (best, attempt) {
+                    (Some(best), Some(new)) if new.precision.std < best.precision.std => Some(new),
+                    (None, new) => new,
+                    (best, _) => best,
+                };
+            }
+            match best {
+                Some(attempt) if attempt.precision.relative <= options.precision => {
+                    return finish(attempt, skeleton, plan);
+                }
+                Some(attempt) => {
+                    refusal = CompileError::Precision {
+                        log_n,
+                        predicted: attempt.precision.relative,
+                        allowed: options.precision,
+                        binding: attempt.precision.binding(),
+                    };
+                }
+                None => {}
+            }
+        }
+    }
+    Err(refusal)
+}
+
+/// What the calibration samples show.
+struct Ranges {
+    /// Largest absolute input, up to the next power of two.
+    input: f64,
+    /// Twice the largest absolute result, up to the next power of two.
+    output: f64,
+    /// Largest less smallest result.
+    span: f64,
+    /// Evenly spaced samples for the shadow runs, with their results.
+    samples: Vec<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Ranges {
+    fn measure(network: &Network, calibration: &[Vec<f64>]) -> Result<Self, CompileError> {
+        if calibration.is_empty() {
+            return Err(CompileError::NoCalibration);
+        }
+        let (mut input, mut low, mut high) = (0.0f64, f64::INFINITY, f64::NEG_INFINITY);
+        let mut samples = Vec::new();
+        let step = calibration.len().div_ceil(SHADOW_SAMPLES);
+        for (index, sample) in calibration.iter().enumerate() {
+            let results = network.run(sample)?;
+            if !sample.iter().chain(&results).all(|x| x.is_finite()) {
+                return Err(CompileError::NotFinite("a calibration sample or its result"));
+            }
+            input = sample.iter().fold(input, |max, x| max.max(x.abs()));
+            low = results.iter().copied().fold(low, f64::min);
+            high = results.iter().copied().fold(high, f64::max);
+            if index % step == 0 {
+                samples.push((sample.clone(), results));
+            }
+        }
+        let up = |x: f64| x.max(f64::from(f32::MIN_POSITIVE)).log2().ceil().exp2();
+        Ok(Self {
+            input: up(input),
+            output: up(2.0 * low.abs().max(high.abs())),
+            // One sample with one output has no span; its size stands in.
+            span: if high > low { high - low } else { high.abs().max(f64::MIN_POSITIVE) },
+            samples,
+        })
+    }
+
+    /// Bits of the result's range with headroom; a range below 1 leaves them at the headroom.
+    fn bits(&self) -> u32 {
+        self.output.log2().ceil().max(0.0) as u32 + HEADROOM_BITS
+    }
+}
+
+/// The rings of one degree that have room for the network, by special primes and size of the largest prime.
+fn rings(log_n: u8, layers: usize, range: u32, options: &CompileOptions<'_>) -> Vec<Ring> {
+    let (kind, security) = (options.ring, options.security);
+    let mut rings = Vec::new();
+    for special in 1..=MAX_SPECIAL {
+        for largest in PRIME_BITS {
+            let ring = Ring { kind, log_n, security, special, largest };
+            let fits = bounds(&ring, layers)
+                .and_then(|bounds| Bits::allocate(layers, range, bounds, &|_, _| 1.0));
+            if fits.is_some() {
+                rings.push(ring);
+            }
+        }
+    }
+    rings
+}
+
+fn bounds(ring: &Ring, layers: usize) -> Option<Bounds> {
+    let primes = BASE_PRIMES + 2 * u32::try_from(layers.checked_sub(1)?).ok()?;
+    let most = primes * ring.largest;
+    let total = match ring.security.max_log2_modulus(ring.log_n)? {
+        bound if bound.is_finite() => {
+            let special = u32::from(ring.special) * ring.largest;
+            (bound.floor() as u32).checked_sub(special)?.min(most)
+        }
+        _ => most,
+    };
+    Some(Bounds::new(ring.log_n, ring.largest, total))
+}
+
+/// One way to run the network, with its predicted error.
+struct Attempt {
+    dressed: Dressed,
+    precision: Precision,
+}
+
+/// Two rounds: with even bits to see what each scale contributes, then with bits given out by contribution.
+fn attempt(
+    frame: &Frame<'_>,
+    ring: &Ring,
+    layers: usize,
+    ranges: &Ranges,
+    options: &CompileOptions<'_>,
+) -> Result<Option<Attempt>, CompileError> {
+    let Some(bounds) = bounds(ring, layers) else { return Ok(None) };
+    let Some(even) = Bits::allocate(layers, ranges.bits(), bounds, &|_, _| 1.0) else {
+        return Ok(None);
+    };
+    let first = predict(frame, ring, &even, layers, ranges, options)?;
+    let contribution = |layer: usize, part: usize| {
+        let index = 3 * layer + part;
+        let variance = first.precision.variances.get(index).copied().unwrap_or(0.0);
+        let bits = match part {
+            0 => Some(&even.input),
+            1 => even.weights.get(layer),
+            _ => even.sums.get(layer),
+        };
+        variance * 4.0f64.powi(bits.copied().unwrap_or(0) as i32)
+    };
+    let Some(shared) = Bits::allocate(layers, ranges.bits(), bounds, &contribution) else {
+        return Ok(Some(first));
+    };
+    let second = predict(frame, ring, &shared, layers, ranges, options)?;
+    let better = second.precision.std < first.precision.std;
+    Ok(Some(if better { second } else { first }))
+}
+
+fn predict(
+    frame: &Frame<'_>,
+    ring: &Ring,
+    bits: &Bits,
+    layers: usize,
+    ranges: &Ranges,
+    options: &CompileOptions<'_>,
+) -> Result<Attempt, CompileError> {
+    let dressed = frame.dress(ring, bits)?;
+    let level_bits = (0..=dressed.parameters.top_level())
+        .map(|level| dressed.parameters.log2_modulus(level))
+        .collect::<Result<_, _>>()?;
+    let runner = Runner {
+        program: &dressed.program,
+        inference: &dressed.inference,
+        skeleton: frame.skeleton,
+        noise: NoiseModel::new(&dressed.parameters),
+        parameters: &dressed.parameters,
+        layers,
+        level_bits,
+    };
+    let mut outcomes = Vec::with_capacity(ranges.samples.len());
+    for (sample, expected) in &ranges.samples {
+        let outcome = runner.run(sample)?;
+        let difference = difference(&outcome.values, &dressed.program.output.positions, expected);
+        if difference > SIMULATION_TOLERANCE * ranges.output {
+            return Err(CompileError::Simulation { difference });
+        }
+        outcomes.push(outcome);
+    }
+    let headroom = outcomes.iter().map(|outcome| outcome.headroom).fold(f64::INFINITY, f64::min);
+    let mut precision = Precision::new(&outcomes, ranges.span, options.releases);
+    if headroom < INTERMEDIATE_HEADROOM_BITS {
+        // A value that wraps around has no precision at all.
+        precision.relative = f64::INFINITY;
+        precision.std = f64::INFINITY;
+    }
+    Ok(Attempt { dressed, precision })
+}
+
+/// The largest difference between what stands at the positions and what should.
+fn difference(values: &[f64], positions: &[Option<u32>], expected: &[f64]) -> f64 {
+    let at = |output: &Option<u32>| output.and_then(|output| expected.get(output as usize));
+    let expected = positions.iter().map(|output| at(output).copied().unwrap_or(0.0));
+    values.iter().zip(expected).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max)
+}
+
+/// Declares the predicted error and has the verifier confirm the whole.
+fn finish(attempt: Attempt, skeleton: Skeleton, plan: Plan) -> Result<Compiled, CompileError> {
+    let Attempt { dressed, precision } = attempt;
+    let mut program = dressed.program;
+    program.output.noise = precision.declared;
+    let verified = match program.parameters.security {
+        Security::InsecureForTests => {
+            adyton_program::VerifiedProgram::new_insecure_for_tests(program)?
+        }
+        _ => adyton_program::VerifiedProgram::new(program)?,
+    };
+    let vectors = skeleton.vectors.into_iter().map(|vector| vector.values).collect();
+    let weights = PackedWeights::new(verified.id(), vectors);
+    let report = Report::new(&verified, plan, precision)?;
+    Ok(Compiled { program: verified.program().clone(), weights, report })
+}

@@ -1,0 +1,163 @@
+//! The layout rule of this version: positions by objective and network, baby steps by key-switch cost.
+
+use adyton_program::ModelPrivacy;
+
+use super::layout::{Im2col, Layout};
+use super::linear::{Linear, Operands};
+use super::scales::BASE_PRIMES;
+use super::{CompileError, CompileOptions, Objective};
+use crate::network::Network;
+
+/// Fewest positions worth a layout: below it nearly all work is key switching.
+const FEWEST_POSITIONS: usize = 16;
+
+/// Layout of one affine layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerPlan {
+    /// Rows and columns of its matrix.
+    pub shape: (usize, usize),
+    /// Whether the data owner lays out the inputs for it (im2col), so that it needs no rotation.
+    pub im2col: bool,
+    /// Its level.
+    pub level: usize,
+    /// Blocks of its inputs and of its outputs.
+    pub blocks: (usize, usize),
+    /// Periods of its inputs and of its outputs, positions.
+    pub periods: (usize, usize),
+    /// Weight vectors, biases not counted.
+    pub products: usize,
+    /// Baby steps n1: rotations of the inputs.
+    pub babies: usize,
+    /// Giant steps n2: rotations of the sums.
+    pub giants: usize,
+    /// Rotate-and-sum strides, positions.
+    pub strides: Vec<usize>,
+}
+
+/// Layout parameters of a program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Positions of a ciphertext, t.
+    pub positions: usize,
+    /// Lanes of a ciphertext, b.
+    pub lanes: usize,
+    /// The affine layers.
+    pub layers: Vec<LayerPlan>,
+}
+
+impl Plan {
+    /// Chooses layouts for ciphertexts of `slots` slots.
+    ///
+    /// Positions t: with im2col a power of two that covers the rows of a channel. Without, for latency one that covers the widest
+    /// layer's inputs (all slots work for one sample, rotations are few), for throughput the smallest (key switching per sample
+    /// goes with t) whose expanded weights, about m·k/t vectors, fit the memory. At least the logits fit one ciphertext.
+    ///
+    /// # Errors
+    /// [`CompileError::TooManyOutputs`], or [`CompileError::Memory`] when no t keeps within the memory.
+    pub(super) fn choose(
+        network: &Network,
+        slots: usize,
+        options: &CompileOptions<'_>,
+    ) -> Result<(Self, Vec<Linear>), CompileError> {
+        let outputs = network.output_len();
+        if outputs > slots {
+            return Err(CompileError::TooManyOutputs { outputs, slots });
+        }
+        for affine in network.affines() {
+            let mut values = affine
+                .bias
+                .iter()
+                .copied()
+                .chain(affine.matrix.iter_rows().flatten().map(|(_, value)| value));
+            if !values.all(f64::is_finite) {
+                return Err(CompileError::NotFinite("a weight"));
+            }
+        }
+        let im2col = network.affines().next().and_then(|affine| Im2col::find(&affine.matrix));
+        let widest = network.affines().map(|affine| affine.matrix.cols()).max().unwrap_or(1);
+        let wanted = match (&im2col, options.objective) {
+            (Some(im2col), _) => im2col.spatial,
+            (None, Objective::Latency) => widest,
+            (None, Objective::Throughput) => FEWEST_POSITIONS,
+        };
+        let fewest = wanted.max(outputs).next_power_of_two().min(slots);
+        let mut needed = u64::MAX;
+        for positions in
+            std::iter::successors(Some(fewest), |t| Some(t * 2)).take_while(|&t| t <= slots)
+        {
+            let linears = linears(network, im2col.as_ref(), positions, options.privacy);
+            let plan = Self::of(network, &linears, im2col.is_some(), slots / positions);
+            let memory = plan.memory(slots, options);
+            if memory <= options.memory {
+                return Ok((plan, linears));
+            }
+            needed = needed.min(memory);
+        }
+        Err(CompileError::Memory { needed, limit: options.memory })
+    }
+
+    fn of(network: &Network, linears: &[Linear], im2col: bool, lanes: usize) -> Self {
+        let positions = linears.first().map_or(1, |linear| linear.input.positions);
+        let layers = network
+            .affines()
+            .zip(linears)
+            .enumerate()
+            .map(|(index, (affine, linear))| LayerPlan {
+                shape: (affine.matrix.rows(), affine.matrix.cols()),
+                im2col: im2col && index == 0,
+                level: 2 * (linears.len() - 1 - index),
+                blocks: (linear.input.blocks.len(), linear.output.blocks.len()),
+                periods: (linear.input.period, linear.output.period),
+                products: linear.products(),
+                babies: linear.babies,
+                giants: linear.giants(),
+                strides: linear.strides.clone(),
+            })
+            .collect();
+        Self { positions, lanes, layers }
+    }
+
+    /// Bytes of the expanded weights: two polynomials each (one when plain), eight bytes a residue.
+    #[must_use]
+    pub(super) fn memory(&self, slots: usize, options: &CompileOptions<'_>) -> u64 {
+        let degree = match options.ring {
+            adyton_ckks::RingKind::ConjugateInvariant => slots,
+            adyton_ckks::RingKind::Standard => 2 * slots,
+        };
+        let polynomials = match options.privacy {
+            ModelPrivacy::Encrypted => 2,
+            ModelPrivacy::Plain => 1,
+        };
+        let limbs: usize = self
+            .layers
+            .iter()
+            .map(|layer| layer.products * (layer.level + BASE_PRIMES as usize))
+            .sum();
+        (limbs * polynomials * degree * size_of::<u64>()) as u64
+    }
+}
+
+/// The affine layers in diagonals, the first by im2col where the network has that structure.
+fn linears(
+    network: &Network,
+    im2col: Option<&Im2col>,
+    positions: usize,
+    privacy: ModelPrivacy,
+) -> Vec<Linear> {
+    let encrypted = privacy == ModelPrivacy::Encrypted;
+    let mut linears: Vec<Linear> = Vec::new();
+    for affine in network.affines() {
+        let linear = match (linears.last(), im2col) {
+            (Some(before), _) => {
+                Linear::diagonal(affine, &before.output, Operands { fresh: false, encrypted })
+            }
+            (None, Some(im2col)) => Linear::aligned(affine, im2col, positions),
+            (None, None) => {
+                let input = Layout::sequential(affine.matrix.cols(), positions);
+                Linear::diagonal(affine, &input, Operands { fresh: true, encrypted })
+            }
+        };
+        linears.push(linear);
+    }
+    linears
+}

@@ -1,0 +1,210 @@
+//! From bits to primes, gadgets and exact scales, and a skeleton dressed in them.
+
+use adyton_ckks::{Gadget, Parameters, ParametersLiteral, RingKind, Scale, Security};
+use adyton_program::{
+    Inference, InputLayout, ModelPrivacy, OutputLayout, Program, WeightSpec, infer,
+};
+use adyton_ring::ntt_primes;
+
+use super::CompileError;
+use super::linear::Linear;
+use super::scales::{BASE_PRIMES, Bits};
+use super::steps::Skeleton;
+
+/// What the primes are chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ring {
+    /// Kind of ring.
+    pub kind: RingKind,
+    /// log2 of its degree.
+    pub log_n: u8,
+    /// The bound to keep.
+    pub security: Security,
+    /// Special primes.
+    pub special: u8,
+    /// Bits of each special prime, and of the largest ciphertext prime.
+    pub largest: u32,
+}
+
+impl Ring {
+    /// Slots of a ciphertext.
+    #[must_use]
+    pub(super) fn slots(&self) -> usize {
+        match self.kind {
+            RingKind::ConjugateInvariant => 1 << self.log_n,
+            RingKind::Standard => 1 << (self.log_n - 1),
+        }
+    }
+
+    /// Parameters with primes of these bits (lowest level first) and a gadget at every level.
+    fn literal(&self, bits: &[u32]) -> Result<ParametersLiteral, CompileError> {
+        let mut taken: Vec<u64> = Vec::new();
+        let mut next = |bits: u32| -> Result<u64, CompileError> {
+            let found = ntt_primes(self.kind, self.log_n, bits, 1, &taken)?;
+            let prime = found.first().copied().ok_or(CompileError::NoPrimes { bits })?;
+            taken.push(prime);
+            Ok(prime)
+        };
+        let special_primes =
+            (0..self.special).map(|_| next(self.largest)).collect::<Result<Vec<_>, _>>()?;
+        let primes = bits.iter().map(|&bits| next(bits)).collect::<Result<Vec<_>, _>>()?;
+        let count = u8::try_from(primes.len()).map_err(|_| CompileError::TooDeep)?;
+        let base = u8::try_from(BASE_PRIMES).unwrap_or(1);
+        let levels: Vec<Vec<u8>> = (base..=count).map(|end| (0..end).collect()).collect();
+        let gadgets = levels.iter().map(|level| Some(self.gadget(level.len()))).collect();
+        Ok(ParametersLiteral {
+            kind: self.kind,
+            log_n: self.log_n,
+            primes,
+            special_primes,
+            levels,
+            gadgets,
+            security: self.security,
+        })
+    }
+
+    /// As many primes to a digit as there are special primes, or fewer where that takes fewer transforms: `digits·(limbs + special)`
+    /// of them decompose one polynomial.
+    fn gadget(&self, limbs: usize) -> Gadget {
+        let transforms =
+            |digit: u8| limbs.div_ceil(usize::from(digit)) * (limbs + usize::from(digit));
+        let best = (1..=self.special.max(1)).min_by_key(|&digit| transforms(digit)).unwrap_or(1);
+        Gadget { digit_primes: best, special_primes: best }
+    }
+}
+
+/// A program with everything but its range and noise.
+#[derive(Clone, Debug)]
+pub(super) struct Dressed {
+    /// The program.
+    pub program: Program,
+    /// Its parameters.
+    pub parameters: Parameters,
+    /// Types of its values.
+    pub inference: Inference,
+}
+
+/// What of the program the network and its plan say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame<'a> {
+    /// Name of the network.
+    pub name: &'a str,
+    /// Shape of one sample.
+    pub shape: &'a [usize],
+    /// Whether weights are encrypted.
+    pub privacy: ModelPrivacy,
+    /// The affine layers.
+    pub linears: &'a [Linear],
+    /// Samples of a ciphertext.
+    pub lanes: usize,
+    /// Steps and weights.
+    pub skeleton: &'a Skeleton,
+    /// Largest absolute input.
+    pub bound: f64,
+    /// Largest absolute output.
+    pub range: f64,
+}
+
+impl Frame<'_> {
+    /// Makes the program for a ring and bits.
+    ///
+    /// # Errors
+    /// [`CompileError`] when no such primes exist, or the parameters or steps are not valid.
+    pub(super) fn dress(&self, ring: &Ring, bits: &Bits) -> Result<Dressed, CompileError> {
+        let sizes = bits.primes().ok_or(CompileError::TooDeep)?;
+        let mut literal = ring.literal(&sizes)?;
+        let scales = Scales::new(&literal, bits);
+        let weights =
+            self.skeleton.vectors.iter().map(|vector| scales.weight(vector.layer, vector.bias));
+        let places = &self.linears.first().ok_or(CompileError::TooDeep)?.input;
+        let results = &self.linears.last().ok_or(CompileError::TooDeep)?.output;
+        let outputs = results.blocks.first().cloned().unwrap_or_default();
+        let shape: Option<Vec<u32>> =
+            self.shape.iter().map(|&axis| u32::try_from(axis).ok()).collect();
+        let mut program = Program {
+            name: self.name.to_owned(),
+            parameters: literal.clone(),
+            privacy: self.privacy,
+            input: InputLayout {
+                shape: shape.ok_or(CompileError::TooLarge)?,
+                lanes: u32::try_from(self.lanes).map_err(|_| CompileError::TooLarge)?,
+                positions: u32::try_from(places.positions).map_err(|_| CompileError::TooLarge)?,
+                ciphertexts: places.blocks.clone(),
+                scale: scales.input.clone(),
+                bound: self.bound,
+            },
+            weights: weights.collect(),
+            steps: self.skeleton.steps.clone(),
+            output: OutputLayout {
+                value: self.skeleton.output,
+                outputs: outputs.iter().flatten().max().map_or(0, |&last| last + 1),
+                positions: outputs,
+                range: self.range,
+                // Set once the error is predicted.
+                noise: f64::MIN_POSITIVE,
+            },
+            keys: Vec::new(),
+        };
+        let parameters = validated(&literal)?;
+        let inference = infer(&program, &parameters)?;
+        // No key may exist where none is needed.
+        for (level, gadget) in literal.gadgets.iter_mut().enumerate() {
+            if !inference.keys.iter().any(|key| usize::from(key.level) == level) {
+                *gadget = None;
+            }
+        }
+        let parameters =
+            if literal == program.parameters { parameters } else { validated(&literal)? };
+        program.parameters = literal;
+        program.keys.clone_from(&inference.keys);
+        Ok(Dressed { program, parameters, inference })
+    }
+}
+
+fn validated(literal: &ParametersLiteral) -> Result<Parameters, CompileError> {
+    Ok(match literal.security {
+        Security::InsecureForTests => Parameters::new_insecure_for_tests(literal)?,
+        _ => Parameters::new(literal)?,
+    })
+}
+
+/// Exact scales: every rescale lands on a power of two (after an affine layer) or on its square over a prime (after a square).
+struct Scales {
+    input: Scale,
+    /// For each layer: level, scale of its inputs, scale of its weights.
+    layers: Vec<(u8, Scale, Scale)>,
+}
+
+impl Scales {
+    fn new(literal: &ParametersLiteral, bits: &Bits) -> Self {
+        let pow2 = |bits: u32| Scale::pow2(i16::try_from(bits).unwrap_or(i16::MAX));
+        // The primes that rescales drop, in order of use.
+        let mut dropped = literal.primes.iter().skip(BASE_PRIMES as usize).rev();
+        let mut next = || dropped.next().map_or_else(Scale::one, |&prime| Scale::prime(prime));
+        let input = pow2(bits.input);
+        let mut operand = input.clone();
+        let mut layers = Vec::new();
+        let mut level = literal.levels.len().saturating_sub(1);
+        for &sum in &bits.sums {
+            let sum = pow2(sum);
+            let weight = sum.mul(&next()).div(&operand);
+            let at = u8::try_from(level).unwrap_or(u8::MAX);
+            layers.push((at, operand, weight));
+            operand = sum.square().div(&next());
+            level = level.saturating_sub(2);
+        }
+        // The last layer keeps the scale of its products: make that one a power of two.
+        let whole = operand.log2().floor() as u32 + bits.weights.last().copied().unwrap_or(0);
+        let weight = pow2(whole).div(&operand);
+        layers.push((0, operand, weight));
+        Self { input, layers }
+    }
+
+    fn weight(&self, layer: usize, bias: bool) -> WeightSpec {
+        let Some((level, operand, weight)) = self.layers.get(layer) else {
+            return WeightSpec { level: 0, scale: Scale::one() };
+        };
+        let scale = if bias { operand.mul(weight) } else { weight.clone() };
+        WeightSpec { level: *level, scale }
+    }
+}

@@ -1,0 +1,154 @@
+//! What compiling found out: layouts, sizes, predicted errors.
+
+use std::fmt;
+
+use adyton_program::VerifiedProgram;
+use adyton_program::bundle::BundleShape;
+
+use super::shadow::Outcome;
+use super::steps::Source;
+use super::{CompileError, Plan};
+
+/// The declared worst case is this many standard deviations of the worst position for the worst sample. 6.5 of them exceed any of 10^9
+/// Gaussian slots with probability below one in ten; the rest is margin for inputs that are larger than the samples.
+const DECLARED_DEVIATIONS: f64 = 8.0;
+/// The largest of some 10^4 flooded results stays below this many standard deviations (but for one run in hundred).
+const FLOODED_DEVIATIONS: f64 = 5.0;
+/// log2 of the flooding factor besides √(12τ): s/2 for s = 30 (Li, Micciancio, Schultz, Sorrell, ePrint 2022/816, §5).
+const FLOODING_BITS: i32 = 15;
+
+/// Predicted errors of the result, in units of the logits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Precision {
+    /// Standard deviation at the worst position for the worst sample, before flooding.
+    pub std: f64,
+    /// Declared worst case, the program's `output.noise`.
+    pub declared: f64,
+    /// Standard deviation of the flooding noise that the enclave adds.
+    pub flooding: f64,
+    /// Largest error to expect over some 10^4 results after flooding, as part of the range that the logits cover.
+    pub relative: f64,
+    /// Range that the logits of the calibration samples cover: largest less smallest.
+    pub span: f64,
+    /// For each source of errors, the variance that it leaves in the result.
+    pub variances: Vec<f64>,
+}
+
+impl Precision {
+    pub(super) fn new(outcomes: &[Outcome], span: f64, releases: u32) -> Self {
+        let std = outcomes.iter().map(|outcome| outcome.worst).fold(0.0, f64::max).sqrt();
+        let count = outcomes.first().map_or(0, |outcome| outcome.variances.len());
+        let largest = |source: usize| {
+            let of = outcomes.iter().filter_map(|outcome| outcome.variances.get(source));
+            of.copied().fold(0.0, f64::max)
+        };
+        let declared = DECLARED_DEVIATIONS * std;
+        let flooding = (12.0 * f64::from(releases)).sqrt() * 2.0f64.powi(FLOODING_BITS) * declared;
+        let relative = (FLOODED_DEVIATIONS * flooding + declared) / span;
+        let variances = (0..count).map(largest).collect();
+        Self { std, declared, flooding, relative, span, variances }
+    }
+
+    /// The source of the largest part of the error.
+    #[must_use]
+    pub fn binding(&self) -> Source {
+        let largest =
+            self.variances.iter().enumerate().max_by(|left, right| left.1.total_cmp(right.1));
+        Source::from_index(largest.map_or(0, |(index, _)| index))
+    }
+}
+
+/// How a program came about, and what it costs.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Layouts.
+    pub plan: Plan,
+    /// Predicted errors.
+    pub precision: Precision,
+    /// log2 of the ring degree.
+    pub log_n: u8,
+    /// Largest log2 of a modulus under which anything is encrypted.
+    pub max_log_qp: f64,
+    /// Steps of the program.
+    pub steps: usize,
+    /// Weight vectors, biases included.
+    pub weights: usize,
+    /// Bytes of the model as it is stored.
+    pub model_bytes: u64,
+    /// Bytes of the inputs of one group of `lanes` samples.
+    pub input_bytes: u64,
+    /// Evaluation keys.
+    pub keys: usize,
+    /// Bytes of the evaluation keys as they are stored.
+    pub key_bytes: u64,
+}
+
+impl Report {
+    pub(super) fn new(
+        program: &VerifiedProgram,
+        plan: Plan,
+        precision: Precision,
+    ) -> Result<Self, CompileError> {
+        Ok(Self {
+            plan,
+            precision,
+            log_n: program.parameters().log_n(),
+            max_log_qp: program.parameters().max_log_qp(),
+            steps: program.program().steps.len(),
+            weights: program.program().weights.len(),
+            model_bytes: BundleShape::model(program)?.total_len(),
+            input_bytes: BundleShape::inputs(program, 1)?.total_len(),
+            keys: program.program().keys.len(),
+            key_bytes: BundleShape::keys(program)?.total_len(),
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        writeln!(f, "N = 2^{}, log2 QP = {:.1}", self.log_n, self.max_log_qp)?;
+        writeln!(f, "{} positions × {} lanes", self.plan.positions, self.plan.lanes)?;
+        for (index, layer) in self.plan.layers.iter().enumerate() {
+            let split = if layer.im2col {
+                "im2col".to_owned()
+            } else {
+                format!("n1 = {}, n2 = {}", layer.babies, layer.giants)
+            };
+            writeln!(
+                f,
+                "affine {index}: {}×{} at level {}: {} → {} blocks, period {} → {}, {} products, {split}, strides {:?}",
+                layer.shape.0,
+                layer.shape.1,
+                layer.level,
+                layer.blocks.0,
+                layer.blocks.1,
+                layer.periods.0,
+                layer.periods.1,
+                layer.products,
+                layer.strides
+            )?;
+        }
+        writeln!(
+            f,
+            "{} steps; {} weights, {:.2} MiB; inputs {:.2} MiB a group; {} keys, {:.2} MiB",
+            self.steps,
+            self.weights,
+            mib(self.model_bytes),
+            mib(self.input_bytes),
+            self.keys,
+            mib(self.key_bytes)
+        )?;
+        let precision = &self.precision;
+        writeln!(
+            f,
+            "error 2^{:.1} (std), 2^{:.1} declared, flooded by 2^{:.1}: at most {:.3} % of the logits' range {:.2}; largest part: {}",
+            precision.std.log2(),
+            precision.declared.log2(),
+            precision.flooding.log2(),
+            100.0 * precision.relative,
+            precision.span,
+            precision.binding()
+        )
+    }
+}
