@@ -135,26 +135,32 @@ impl SeededEvaluationKey {
     pub fn into_expanded(self, parameters: &Parameters) -> Result<EvaluationKey, CkksError> {
         self.check(parameters)?;
         let (ring, basis) = (parameters.ring(), parameters.key_basis(self.spec.level)?);
-        let digits = self
+        let digits: Vec<_> = self
             .digits
             .into_iter()
             .zip(0..)
             .map(|(b, number)| Ok([b, sampler::uniform(ring, basis, &self.seed, number)?]))
             .collect::<Result<_, CkksError>>()?;
-        let automorphism = match self.spec.rotation {
-            0 => None,
-            steps => Some(Automorphism::rotation(ring, steps)?),
-        };
-        Ok(EvaluationKey { spec: self.spec, digits, automorphism })
+        EvaluationKey::from_parts(parameters, self.spec, digits)
     }
 
     fn check(&self, parameters: &Parameters) -> Result<(), CkksError> {
         parameters.check_key(&self.spec)?;
-        let mod_up = parameters.mod_up(self.spec.level)?;
-        let fits = self.digits.len() == mod_up.digit_count()
-            && self.digits.iter().all(|digit| digit.basis() == mod_up.extended_basis());
-        if fits { Ok(()) } else { Err(CkksError::MalformedKey(self.spec)) }
+        check_digits(parameters, &self.spec, self.digits.len(), self.digits.iter())
     }
+}
+
+/// That a key has as many digits as its level needs, over the right primes.
+fn check_digits<'a>(
+    parameters: &Parameters,
+    spec: &KeySpec,
+    count: usize,
+    mut polys: impl Iterator<Item = &'a Poly<Ntt>>,
+) -> Result<(), CkksError> {
+    let mod_up = parameters.mod_up(spec.level)?;
+    let fits =
+        count == mod_up.digit_count() && polys.all(|poly| poly.basis() == mod_up.extended_basis());
+    if fits { Ok(()) } else { Err(CkksError::MalformedKey(*spec)) }
 }
 
 /// An evaluation key, expanded, with the slot permutation of its rotation. It is never stored or sent.
@@ -168,6 +174,32 @@ pub struct EvaluationKey {
 }
 
 impl EvaluationKey {
+    /// Puts a key together from the pairs `[b_i, a_i]` of its digits.
+    ///
+    /// # Errors
+    /// As [`SeededEvaluationKey::from_parts`].
+    pub fn from_parts(
+        parameters: &Parameters,
+        spec: KeySpec,
+        digits: Vec<[Poly<Ntt>; 2]>,
+    ) -> Result<Self, CkksError> {
+        parameters.check_key(&spec)?;
+        check_digits(parameters, &spec, digits.len(), digits.iter().flatten())?;
+        let automorphism = match spec.rotation {
+            0 => None,
+            steps => Some(Automorphism::rotation(parameters.ring(), steps)?),
+        };
+        Ok(Self { spec, digits, automorphism })
+    }
+
+    /// That the key is the one with this name and belongs to the parameters.
+    pub(crate) fn check(&self, parameters: &Parameters, spec: &KeySpec) -> Result<(), CkksError> {
+        if self.spec != *spec {
+            return Err(CkksError::MalformedKey(*spec));
+        }
+        check_digits(parameters, spec, self.digits.len(), self.digits.iter().flatten())
+    }
+
     /// What the key is for.
     #[must_use]
     pub fn spec(&self) -> KeySpec {

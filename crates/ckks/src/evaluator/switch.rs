@@ -123,7 +123,10 @@ impl Evaluator {
         let is_copy = |rotation: u32| rotation == 0 && K::ROLE == Role::Result;
         let key_of = |&rotation: &u32| match is_copy(rotation) {
             true => Ok(None),
-            false => self.find_key(KeySpec { source: K::SOURCE, rotation, level: x.level }, keys),
+            false => {
+                let spec = KeySpec { source: K::SOURCE, rotation, level: x.level };
+                self.find_key(spec, keys).map(Some)
+            }
         };
         // All keys first: nothing is computed if one is missing.
         let found = rotations.iter().map(key_of).collect::<Result<Vec<_>, CkksError>>()?;
@@ -164,14 +167,11 @@ impl Evaluator {
         &self,
         spec: KeySpec,
         keys: &(impl KeySet + ?Sized),
-    ) -> Result<Option<Arc<EvaluationKey>>, CkksError> {
+    ) -> Result<Arc<EvaluationKey>, CkksError> {
         self.parameters().check_key(&spec)?;
         let key = keys.key(&spec).ok_or(CkksError::MissingKey(spec))?;
-        let mod_up = self.parameters().mod_up(spec.level)?;
-        let fits = key.spec() == spec
-            && key.digits.len() == mod_up.digit_count()
-            && key.digits.iter().flatten().all(|poly| poly.basis() == mod_up.extended_basis());
-        if fits { Ok(Some(key)) } else { Err(CkksError::MalformedKey(spec)) }
+        key.check(self.parameters(), &spec)?;
+        Ok(key)
     }
 
     /// σ(digits · key / P + (b, 0)).
@@ -276,7 +276,7 @@ impl Evaluator {
         &self,
         level: u8,
         groups: &BTreeMap<u32, Gathered<'_>>,
-        keys: &BTreeMap<(u32, KeySource), Option<Arc<EvaluationKey>>>,
+        keys: &BTreeMap<(u32, KeySource), Arc<EvaluationKey>>,
     ) -> Result<[Poly<Ntt>; 2], CkksError> {
         let ring = self.parameters().ring();
         let mod_up = self.parameters().mod_up(level)?;
@@ -288,7 +288,7 @@ impl Evaluator {
             let mut rotated =
                 Rotated { one: group.one.as_deref(), direct: None, switched: Vec::new() };
             for (&source, poly) in &group.by_source {
-                match keys.get(&(rotation, source)).and_then(Option::as_ref) {
+                match keys.get(&(rotation, source)) {
                     None => rotated.direct = Some(poly),
                     Some(key) => rotated.switched.push(Switched {
                         poly,
