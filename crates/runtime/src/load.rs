@@ -1,0 +1,253 @@
+//! From what is stored to what is computed with: weights, evaluation keys and inputs are expanded from their seeded form (plain
+//! weights encoded) on several threads, and checked against the program.
+
+use std::error::Error;
+
+use adyton_ckks::{
+    Ciphertext, CkksError, Encoder, EvaluationKeys, InputKey, KeyRole, KeySpec, ModelKey,
+    Parameters, Plaintext, Scale, SeededCiphertext, SeededEvaluationKey,
+};
+use adyton_program::{ModelPrivacy, VerifiedProgram};
+use thiserror::Error;
+
+use crate::parallel;
+
+/// Why weights, keys or inputs were refused. `E` is the error of whoever reads or decodes the items.
+#[derive(Debug, Error)]
+pub enum LoadError<E: Error + 'static> {
+    /// An item could not be read.
+    #[error("item {index}: {source}")]
+    Item {
+        /// Its place.
+        index: usize,
+        /// The reader's reason.
+        source: E,
+    },
+    /// Another number of items than the program has.
+    #[error("{given} items or more where there should be {expected}")]
+    Count {
+        /// How many there are.
+        given: usize,
+        /// How many there should be.
+        expected: usize,
+    },
+    /// Encrypted weights for a program with plain ones, or the reverse.
+    #[error("the program's weights are not {0:?}")]
+    Privacy(ModelPrivacy),
+    /// A ciphertext at another level than the program declares.
+    #[error("item {index} is at level {given}, the program declares level {expected}")]
+    Level {
+        /// Its place.
+        index: usize,
+        /// Its level.
+        given: u8,
+        /// The declared level.
+        expected: u8,
+    },
+    /// A ciphertext at another scale than the program declares.
+    #[error("item {index} has scale {given}, the program declares {expected}")]
+    Scale {
+        /// Its place.
+        index: usize,
+        /// Its scale.
+        given: Box<Scale>,
+        /// The declared scale.
+        expected: Box<Scale>,
+    },
+    /// A plain weight with another number of values than a ciphertext has positions.
+    #[error("weight {index} has {given} values, a ciphertext has {expected} positions")]
+    Length {
+        /// The weight.
+        index: usize,
+        /// How many values it has.
+        given: usize,
+        /// How many it should have.
+        expected: usize,
+    },
+    /// Another key than the manifest names at this place.
+    #[error("item {index} is a key for {given}, the manifest names {expected}")]
+    Key {
+        /// The place in the manifest.
+        index: usize,
+        /// What the key is for.
+        given: KeySpec,
+        /// What it should be for.
+        expected: KeySpec,
+    },
+    /// An item that does not belong to the program's parameters, or does not fit them.
+    #[error("item {index}: {source}")]
+    Unfit {
+        /// Its place.
+        index: usize,
+        /// What is wrong with it.
+        source: CkksError,
+    },
+}
+
+/// All weights of one deployment, ready for use and independent of any session.
+#[derive(Debug)]
+pub struct Weights {
+    program: [u8; 32],
+    vectors: Vectors,
+}
+
+/// By [`adyton_program::WeightId`].
+#[derive(Debug)]
+pub(crate) enum Vectors {
+    Encrypted(Vec<Ciphertext<ModelKey>>),
+    Plain(Vec<Plaintext>),
+}
+
+impl Weights {
+    /// Expands encrypted weights, given in the order of the program's weights, on `threads` threads.
+    ///
+    /// `decode` makes a seeded ciphertext of each item, on the worker threads too: an item may be bytes, or the ciphertext
+    /// itself. No more than `threads` items are held at a time.
+    ///
+    /// # Errors
+    /// [`LoadError`] naming the first weight that does not fit.
+    pub fn encrypted<T, E: Error + Send + 'static>(
+        program: &VerifiedProgram,
+        items: impl IntoIterator<Item = T, IntoIter: Send>,
+        decode: impl Fn(T) -> Result<SeededCiphertext<ModelKey>, E> + Sync,
+        threads: usize,
+    ) -> Result<Self, LoadError<E>> {
+        require(program, ModelPrivacy::Encrypted)?;
+        let parameters = program.parameters();
+        let specs = &program.program().weights;
+        let vectors = load(specs, items, threads, |index, spec, item| {
+            let weight = decode(item).map_err(|source| LoadError::Item { index, source })?;
+            expand(parameters, index, weight, spec.level, &spec.scale)
+        })?;
+        Ok(Self { program: program.id(), vectors: Vectors::Encrypted(vectors) })
+    }
+
+    /// Encodes plain weights, given in the order of the program's weights, on `threads` threads.
+    ///
+    /// `decode` makes of each item one value for every position; each is repeated over the lanes.
+    ///
+    /// # Errors
+    /// [`LoadError`] naming the first weight that does not fit.
+    pub fn plain<T, E: Error + Send + 'static>(
+        program: &VerifiedProgram,
+        items: impl IntoIterator<Item = T, IntoIter: Send>,
+        decode: impl Fn(T) -> Result<Vec<f64>, E> + Sync,
+        threads: usize,
+    ) -> Result<Self, LoadError<E>> {
+        require(program, ModelPrivacy::Plain)?;
+        let encoder = Encoder::new(program.parameters());
+        let layout = &program.program().input;
+        let (positions, lanes) = (layout.positions as usize, layout.lanes as usize);
+        let specs = &program.program().weights;
+        let vectors = load(specs, items, threads, |index, spec, item| {
+            let values = decode(item).map_err(|source| LoadError::Item { index, source })?;
+            if values.len() != positions {
+                let given = values.len();
+                return Err(LoadError::Length { index, given, expected: positions });
+            }
+            let slots: Vec<f64> =
+                values.iter().flat_map(|&value| std::iter::repeat_n(value, lanes)).collect();
+            encoder
+                .encode(&slots, spec.level, &spec.scale)
+                .map_err(|source| LoadError::Unfit { index, source })
+        })?;
+        Ok(Self { program: program.id(), vectors: Vectors::Plain(vectors) })
+    }
+
+    /// Id of the program that the weights were checked against.
+    #[must_use]
+    pub const fn program(&self) -> &[u8; 32] {
+        &self.program
+    }
+
+    pub(crate) const fn vectors(&self) -> &Vectors {
+        &self.vectors
+    }
+}
+
+/// Expands the evaluation keys of a session, given in the order of the program's manifest, on `threads` threads; `decode` as
+/// in [`Weights::encrypted`].
+///
+/// # Errors
+/// [`LoadError`] naming the first key that does not fit.
+pub fn load_keys<T, E: Error + Send + 'static>(
+    program: &VerifiedProgram,
+    items: impl IntoIterator<Item = T, IntoIter: Send>,
+    decode: impl Fn(T) -> Result<SeededEvaluationKey, E> + Sync,
+    threads: usize,
+) -> Result<EvaluationKeys, LoadError<E>> {
+    let parameters = program.parameters();
+    let keys = load(&program.program().keys, items, threads, |index, &expected, item| {
+        let key = decode(item).map_err(|source| LoadError::Item { index, source })?;
+        let given = key.spec();
+        if given != expected {
+            return Err(LoadError::Key { index, given, expected });
+        }
+        key.into_expanded(parameters).map_err(|source| LoadError::Unfit { index, source })
+    })?;
+    Ok(keys.into_iter().collect())
+}
+
+/// Expands the inputs of a job, group by group, on `threads` threads; `decode` as in [`Weights::encrypted`]. The list returned
+/// has one entry for each group.
+///
+/// # Errors
+/// [`LoadError`] naming the first ciphertext that does not fit.
+pub fn load_inputs<T, E: Error + Send + 'static>(
+    program: &VerifiedProgram,
+    groups: usize,
+    items: impl IntoIterator<Item = T, IntoIter: Send>,
+    decode: impl Fn(T) -> Result<SeededCiphertext<InputKey>, E> + Sync,
+    threads: usize,
+) -> Result<Vec<Vec<Ciphertext<InputKey>>>, LoadError<E>> {
+    let parameters = program.parameters();
+    let layout = &program.program().input;
+    let (level, count) = (parameters.top_level(), layout.ciphertexts.len());
+    let specs = vec![(); count.saturating_mul(groups)];
+    let inputs = load(&specs, items, threads, |index, (), item| {
+        let input = decode(item).map_err(|source| LoadError::Item { index, source })?;
+        expand(parameters, index, input, level, &layout.scale)
+    })?;
+    let mut inputs = inputs.into_iter();
+    Ok((0..groups).map(|_| inputs.by_ref().take(count).collect()).collect())
+}
+
+/// Expands a ciphertext, which must have the given level and scale.
+fn expand<K: KeyRole, E: Error>(
+    parameters: &Parameters,
+    index: usize,
+    seeded: SeededCiphertext<K>,
+    level: u8,
+    scale: &Scale,
+) -> Result<Ciphertext<K>, LoadError<E>> {
+    if seeded.level() != level {
+        return Err(LoadError::Level { index, given: seeded.level(), expected: level });
+    }
+    if seeded.scale() != scale {
+        let (given, expected) = (seeded.scale().clone().into(), scale.clone().into());
+        return Err(LoadError::Scale { index, given, expected });
+    }
+    seeded.into_expanded(parameters).map_err(|source| LoadError::Unfit { index, source })
+}
+
+/// Makes one thing of each item and its specification; there must be as many items as specifications.
+fn load<S: Sync, T, U: Send, E: Error + Send + 'static>(
+    specs: &[S],
+    items: impl IntoIterator<Item = T, IntoIter: Send>,
+    threads: usize,
+    make: impl Fn(usize, &S, T) -> Result<U, LoadError<E>> + Sync,
+) -> Result<Vec<U>, LoadError<E>> {
+    let expected = specs.len();
+    let made = parallel::map(items.into_iter(), threads, |index, item| match specs.get(index) {
+        Some(spec) => make(index, spec, item),
+        None => Err(LoadError::Count { given: index + 1, expected }),
+    })?;
+    match made.len() {
+        given if given == expected => Ok(made),
+        given => Err(LoadError::Count { given, expected }),
+    }
+}
+
+fn require<E: Error>(program: &VerifiedProgram, privacy: ModelPrivacy) -> Result<(), LoadError<E>> {
+    if program.program().privacy == privacy { Ok(()) } else { Err(LoadError::Privacy(privacy)) }
+}
