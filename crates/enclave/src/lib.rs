@@ -1,1 +1,39 @@
 //! The attested program: makes keys, releases results, does nothing else.
+//!
+//! [`Enclave`] is the whole of it, without transport: requests in, replies out. [`serve`] puts it behind a Unix socket or TCP. What
+//! the host sees of it is public or sealed; what it decides before decrypting rests on public data alone, and what it finds
+//! after decrypting stands inside the sealed result.
+//!
+//! | module | does |
+//! |---|---|
+//! | `service` | requests to replies |
+//! | `rules` | who may do what; the making of a release |
+//! | `release` | slots to results: checks, flooding, rounding, output form; no secret-dependent branch |
+//! | `secrets` | seeds to keys, for the moment of use |
+//! | `state`, `event` | what the enclave knows, built from records alone |
+//! | `store` | sealed, chained, counted records on disk |
+//! | `vault`, `os` | locked memory; the one place with `unsafe` |
+//! | `server`, `log`, `clock`, `plan` | sockets, log lines, time, what is kept of a program |
+#![deny(unsafe_code)]
+
+mod clock;
+mod event;
+mod log;
+mod os;
+mod plan;
+mod release;
+mod rules;
+mod secrets;
+mod server;
+mod service;
+mod state;
+mod store;
+mod vault;
+
+pub use clock::{Clock, SystemClock};
+pub use log::{Field, Level, log};
+pub use os::{Hardening, harden};
+pub use plan::PlanError;
+pub use server::{Address, AddressError, ServeError, serve};
+pub use service::{Enclave, StartError, VERSION};
+pub use store::StoreError;

@@ -99,6 +99,11 @@ impl AuditEntry {
     pub fn digest(&self) -> [u8; 32] {
         tagged("adyton/v1/audit-entry", &[&self.to_bytes()])
     }
+
+    /// Where the log stands after this entry.
+    pub fn head(&self) -> AuditHead {
+        AuditHead { length: self.sequence.saturating_add(1), digest: self.digest() }
+    }
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], WireError> {
@@ -132,7 +137,7 @@ pub fn verify_audit(
         if entry.sequence != head.length || entry.previous != head.digest {
             return Err(WireError::Statement("the audit chain is broken"));
         }
-        head = AuditHead { length: head.length + 1, digest: entry.digest() };
+        head = entry.head();
         parsed.push(entry);
     }
     Ok((parsed, head))

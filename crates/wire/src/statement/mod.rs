@@ -24,6 +24,11 @@ use crate::WireError;
 use crate::canonical::{Reader, Writer};
 use crate::sign::PublicKey;
 
+/// Label under which the model key derives from its seed: empty, since a seed belongs to one deployment and serves all its epochs.
+pub const MODEL_KEY_LABEL: &[u8] = b"";
+/// Label under which the input key derives from its seed: empty, since a seed belongs to one session and so to one epoch.
+pub const INPUT_KEY_LABEL: &[u8] = b"";
+
 /// A value with canonical bytes.
 pub trait Statement: Sized {
     /// Domain tag, distinct for every kind.

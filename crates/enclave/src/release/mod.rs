@@ -1,0 +1,107 @@
+//! From decrypted slots to what may leave: declared slots only, checks, flooding, rounding, output form.
+//!
+//! The work and the size of what comes out depend on the program, the policy and the number of samples, never on a value. No check
+//! ends it early: outcomes are gathered as bits, and a failed check turns all values into zeros by a mask.
+
+mod choose;
+mod gauss;
+
+use adyton_wire::statement::{Checks, OutputForm, Values};
+use rand_chacha::ChaCha20Rng;
+use zeroize::Zeroizing;
+
+use crate::plan::Plan;
+
+/// Standard deviation of the flooding noise in output units: √(12·τ)·2^15·t (Li, Micciancio, Schultz, Sorrell, CRYPTO
+/// 2022, in the form of the design: s = 30 bits of statistical security), for τ released ciphertexts and worst-case error t.
+pub(crate) fn flooding_deviation(ciphertexts: u32, noise: f64) -> f64 {
+    (12.0 * f64::from(ciphertexts)).sqrt() * 32_768.0 * noise
+}
+
+/// What a release is made with.
+pub(crate) struct Rules<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) form: OutputForm,
+    /// [`flooding_deviation`] of the policy.
+    pub(crate) deviation: f64,
+    pub(crate) samples: usize,
+}
+
+/// Outputs read from the slots, sample by sample, and the checks' bits.
+pub(crate) struct Outputs {
+    values: Zeroizing<Vec<f64>>,
+    failed: u32,
+}
+
+impl<'a> Rules<'a> {
+    pub(crate) fn outputs(&self) -> Outputs {
+        let count = self.samples * self.plan.first.len();
+        Outputs { values: Zeroizing::new(Vec::with_capacity(count)), failed: 0 }
+    }
+
+    /// Reads one group's slots; `before` samples came in earlier groups.
+    pub(crate) fn read(&self, slots: &[f64], before: usize, outputs: &mut Outputs) {
+        let plan = self.plan;
+        let lanes = plan.lanes;
+        let at = |position: usize, lane: usize| {
+            slots.get(position * lanes + lane).copied().unwrap_or(f64::NAN)
+        };
+        // Written so that not-a-number fails.
+        let fails = |holds: bool, bit: u32| u32::from(!holds) * bit;
+        let mut failed = 0;
+        for &position in &plan.undeclared {
+            for lane in 0..lanes {
+                failed |= fails(at(position, lane).abs() <= plan.noise, Checks::UNDECLARED);
+            }
+        }
+        for copy in &plan.copies {
+            for lane in 0..lanes {
+                let difference = (at(copy.position, lane) - at(copy.first, lane)).abs();
+                failed |= fails(difference <= 2.0 * plan.noise, Checks::COPIES);
+            }
+        }
+        for lane in 0..lanes.min(self.samples.saturating_sub(before)) {
+            for &position in &plan.first {
+                let value = at(position, lane);
+                failed |= fails(value.abs() <= plan.range + plan.noise, Checks::RANGE);
+                outputs.values.push(value);
+            }
+        }
+        outputs.failed |= failed;
+    }
+
+    /// Floods, rounds, and puts the values in the policy's form; zeros where a check failed.
+    pub(crate) fn finish(&self, mut outputs: Outputs, rng: &mut ChaCha20Rng) -> (Checks, Values) {
+        gauss::flood(&mut outputs.values, self.deviation, rng);
+        // All ones while every check held, else zero.
+        let keep = u32::from(outputs.failed == 0).wrapping_neg();
+        let keep_code = |code: i32| code & keep as i32;
+        let count = self.plan.first.len();
+        let values = match self.form {
+            OutputForm::Logits { bits } => {
+                let step = self.step(bits);
+                let codes = choose::round(&outputs.values, step, bits);
+                Values::Logits { step, codes: codes.into_iter().map(keep_code).collect() }
+            }
+            OutputForm::TopK { k, bits } => {
+                let step = self.step(bits);
+                let codes = Zeroizing::new(choose::round(&outputs.values, step, bits));
+                let chosen = codes.chunks(count).flat_map(|codes| choose::largest(codes, k.into()));
+                let kept = chosen.map(|(index, code)| (index & keep, keep_code(code)));
+                Values::TopK { step, entries: kept.collect() }
+            }
+            OutputForm::Label => {
+                // As fine as the noise allows to tell: the label is that of the flooded values.
+                let codes = Zeroizing::new(choose::round(&outputs.values, self.step(30), 30));
+                let labels = codes.chunks(count).flat_map(|codes| choose::largest(codes, 1));
+                Values::Labels(labels.map(|(index, _)| index & keep).collect())
+            }
+        };
+        (Checks(outputs.failed), values)
+    }
+
+    /// Value of code 1 when ±range is cut into 2^bits codes.
+    fn step(&self, bits: u8) -> f64 {
+        self.plan.range / f64::from(1u32 << (bits - 1))
+    }
+}

@@ -1,0 +1,203 @@
+//! The rules that requests are held to, read-only on the state.
+
+use adyton_wire::seal::OpeningKey;
+use adyton_wire::statement::{
+    JobStatement, ReceiptStatement, ResultPayload, SessionStatement, Statement,
+};
+use adyton_wire::{
+    Problem, SessionId, Signed, SigningKey, WireError, digest, message, random_bytes,
+};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use zeroize::Zeroizing;
+
+use crate::Clock;
+use crate::event::Release;
+use crate::release::{Rules, flooding_deviation};
+use crate::secrets;
+use crate::service::{Refusal, VERSION};
+use crate::state::{Deployment, Identity, MAX_SESSIONS, Session, State};
+use crate::vault::Seed;
+
+impl State {
+    /// The host's time, but never before the last change.
+    pub(crate) fn now(&self, clock: &dyn Clock) -> u64 {
+        clock.now().max(self.latest)
+    }
+
+    pub(crate) fn identity(&self) -> Result<&Identity, Refusal> {
+        self.identity.as_ref().ok_or_else(|| Refusal::internal("the state has not begun"))
+    }
+
+    pub(crate) fn signing_key(&self, identity: &Identity) -> SigningKey {
+        SigningKey::from_seed(&self.vault.get(identity.signing))
+    }
+
+    pub(crate) fn opening_key(&self, identity: &Identity) -> Result<OpeningKey, WireError> {
+        OpeningKey::from_seed(&self.vault.get(identity.sealing))
+    }
+
+    pub(crate) fn session(&self, id: &SessionId) -> Result<(&Session, &Deployment), Refusal> {
+        let session = self.sessions.get(id).ok_or(Problem::UnknownSession)?;
+        let deployment = self.deployments.get(&session.deployment);
+        Ok((session, deployment.ok_or(Problem::UnknownDeployment)?))
+    }
+
+    /// Opens an owner's seed and holds it to its commitment.
+    pub(crate) fn unseal(
+        &self,
+        info: &[u8],
+        sealed: &adyton_wire::Sealed,
+        commitment: &[u8; 32],
+    ) -> Result<Seed, Refusal> {
+        let opened = self.opening_key(self.identity()?)?.open(info, b"", sealed)?;
+        let seed: [u8; 32] = opened.as_slice().try_into().map_err(|_| Problem::BadSeal)?;
+        let seed = Seed::new(seed);
+        if digest::seed_commitment(&seed) == *commitment {
+            Ok(seed)
+        } else {
+            Err(Problem::BadSeal.into())
+        }
+    }
+
+    /// Whether a session may be opened.
+    pub(crate) fn admit(&self, statement: &SessionStatement, time: u64) -> Result<(), Refusal> {
+        let deployment =
+            self.deployments.get(&statement.deployment).ok_or(Problem::UnknownDeployment)?;
+        let policy = &deployment.statement.policy;
+        let used = deployment.owners.get(&statement.owner).copied().unwrap_or_default();
+        if !policy.admits(&statement.owner) {
+            return Err(Problem::NotAllowed.into());
+        }
+        if policy.expires <= time {
+            return Err(Problem::Expired.into());
+        }
+        if used.sessions >= policy.sessions_per_owner {
+            return Err(Problem::QuotaExceeded.into());
+        }
+        if self.sessions.len() >= MAX_SESSIONS {
+            return Err(Problem::Busy.into());
+        }
+        adyton_wire::seal::SealingKey::from_bytes(&statement.reply_key)
+            .map_err(|_| Problem::Malformed)?;
+        Ok(())
+    }
+
+    /// Checks everything that public data can tell, then decrypts and makes the reply. Nothing is changed: the release
+    /// counts when its event is committed.
+    pub(crate) fn make_release(
+        &self,
+        job: &JobStatement,
+        request: &message::Release,
+        ciphertexts: [u8; 32],
+        time: u64,
+    ) -> Result<(Release, message::Released), Refusal> {
+        let (session, deployment) = self.session(&job.session)?;
+        let bits = check_job(job, session, deployment, time)?;
+        let plan = &deployment.plan;
+        let form = |_| Refusal::from(Problem::BadCiphertext);
+        let total = plan.ciphertext_len.checked_mul(usize::try_from(job.groups).map_err(form)?);
+        if total != Some(request.ciphertexts.len()) {
+            return Err(Problem::BadCiphertext.into());
+        }
+        let groups: Option<Vec<_>> = request
+            .ciphertexts
+            .chunks(plan.ciphertext_len)
+            .map(|bytes| secrets::result_ciphertext(plan, bytes))
+            .collect();
+        let groups = groups.ok_or(Problem::BadCiphertext)?;
+
+        let identity = self.identity()?;
+        let policy = &deployment.statement.policy;
+        let rules = Rules {
+            plan,
+            form: policy.output,
+            deviation: flooding_deviation(policy.ciphertexts_per_session, plan.noise),
+            samples: job.samples as usize,
+        };
+        let secret = self.vault.get(session.secret);
+        let key = secrets::result_key(&plan.parameters, &secret, &job.session, identity.epoch)
+            .map_err(Refusal::internal)?;
+        let mut outputs = rules.outputs();
+        for (group, ciphertext) in groups.iter().enumerate() {
+            let slots = secrets::slots(plan, &key, ciphertext).map_err(Refusal::internal)?;
+            rules.read(&slots, group * plan.lanes, &mut outputs);
+        }
+        drop(key);
+        let mut rng = ChaCha20Rng::from_seed(random_bytes()?);
+        let (checks, values) = rules.finish(outputs, &mut rng);
+
+        let payload = ResultPayload {
+            session: job.session,
+            job: job.job,
+            checks,
+            blind: random_bytes()?,
+            samples: job.samples,
+            outputs: u32::try_from(plan.first.len()).map_err(Refusal::internal)?,
+            values,
+        };
+        let info = job.session.result_info(&identity.instance, &job.job);
+        let result = session.reply.seal(&info, b"", &Zeroizing::new(payload.to_bytes()))?;
+        let digest = result.digest();
+        let receipt = ReceiptStatement {
+            instance: identity.instance,
+            version: VERSION.to_owned(),
+            epoch: identity.epoch,
+            job: job.clone(),
+            model: deployment.statement.model,
+            ciphertexts,
+            result: digest,
+            outcome: ResultPayload::outcome_commitment(payload.checks, &payload.blind),
+            bits,
+            session_bits: session.bits + bits,
+            time,
+            audit: self.release_entry(time, job, digest, bits).head(),
+        };
+        let receipt = Signed::new(&receipt, &self.signing_key(identity));
+        let reply = message::Released { result, receipt };
+        let event = Release {
+            job: request.job.clone(),
+            ciphertexts,
+            bits,
+            result: digest,
+            reply: reply.clone(),
+        };
+        Ok((event, reply))
+    }
+}
+
+/// Context, expiry, size and quotas of a job; gives the bits that it will be charged.
+fn check_job(
+    job: &JobStatement,
+    session: &Session,
+    deployment: &Deployment,
+    time: u64,
+) -> Result<u64, Refusal> {
+    let (policy, plan) = (&deployment.statement.policy, &deployment.plan);
+    if job.deployment != session.deployment || job.program != plan.id {
+        return Err(Problem::WrongContext.into());
+    }
+    if job.expires <= time || policy.expires <= time {
+        return Err(Problem::Expired.into());
+    }
+    if u64::from(job.samples) > u64::from(job.groups) * plan.lanes as u64 {
+        return Err(Problem::Malformed.into());
+    }
+    let outputs = u32::try_from(plan.first.len()).map_err(Refusal::internal)?;
+    let bits = policy.output.bits(job.samples.into(), outputs);
+    let used = deployment.owners.get(&session.owner).copied().unwrap_or_default();
+    let within =
+        |used: u64, more: u64, limit: u64| used.checked_add(more).is_some_and(|sum| sum <= limit);
+    let quotas = [
+        (session.ciphertexts.into(), job.groups.into(), policy.ciphertexts_per_session.into()),
+        (used.jobs.into(), 1, policy.jobs_per_owner.into()),
+        (deployment.jobs.into(), 1, policy.jobs_total.into()),
+        (session.bits, bits, policy.bits_per_session),
+        (deployment.bits, bits, policy.bits_total),
+    ];
+    if quotas.into_iter().all(|(used, more, limit)| within(used, more, limit)) {
+        Ok(bits)
+    } else {
+        Err(Problem::QuotaExceeded.into())
+    }
+}

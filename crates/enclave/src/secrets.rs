@@ -1,0 +1,83 @@
+//! Key generation and decryption: where seeds become keys for the moment of use.
+
+use adyton_ckks::{
+    Ciphertext, CkksError, InputKey, KeySpec, ModelKey, Parameters, ResultCiphertext, ResultKey,
+};
+use adyton_ckks_secret::{Decryptor, KeyGenerator, Randomness, SecretKey};
+use adyton_wire::SessionId;
+use adyton_wire::statement::{INPUT_KEY_LABEL, MODEL_KEY_LABEL};
+use zeroize::Zeroizing;
+
+use crate::plan::Plan;
+use crate::vault::Seed;
+
+/// Domain of the seeds of a session's evaluation keys.
+const KEY_RANDOMNESS: &str = "adyton/v1/evaluation-key-randomness";
+
+/// The seeds behind one session.
+pub(crate) struct Seeds {
+    pub(crate) model: Seed,
+    pub(crate) input: Seed,
+    pub(crate) session: Seed,
+}
+
+/// Label of the result key: it is another for every session and epoch.
+fn result_label(session: &SessionId, epoch: u32) -> Vec<u8> {
+    [session.as_bytes(), &epoch.to_le_bytes()].concat()
+}
+
+/// The session's result key.
+pub(crate) fn result_key(
+    parameters: &Parameters,
+    secret: &Seed,
+    session: &SessionId,
+    epoch: u32,
+) -> Result<SecretKey<ResultKey>, CkksError> {
+    SecretKey::derive(parameters, secret, &result_label(session, epoch))
+}
+
+/// The evaluation key of a manifest's entry, encoded. The same for the same arguments: its randomness derives from the session's secret,
+/// the epoch and the entry, so that asking again shows nothing new.
+pub(crate) fn evaluation_key(
+    parameters: &Parameters,
+    seeds: &Seeds,
+    session: &SessionId,
+    epoch: u32,
+    (index, spec): (u32, &KeySpec),
+) -> Result<Vec<u8>, CkksError> {
+    let result = result_key(parameters, &seeds.session, session, epoch)?;
+    let model = SecretKey::<ModelKey>::derive(parameters, &seeds.model, MODEL_KEY_LABEL)?;
+    let input = SecretKey::<InputKey>::derive(parameters, &seeds.input, INPUT_KEY_LABEL)?;
+    let mut name = Vec::new();
+    spec.encode_into(&mut name);
+    let seed = Zeroizing::new(adyton_wire::digest::tagged(
+        KEY_RANDOMNESS,
+        &[
+            seeds.session.as_slice(),
+            &result_label(session, epoch),
+            parameters.digest(),
+            &index.to_le_bytes(),
+            &name,
+        ],
+    ));
+    let mut randomness = Randomness::from_seed(&seed);
+    KeyGenerator::new(&model, &input, &result)?
+        .evaluation_key(spec, &mut randomness)?
+        .encode(parameters)
+}
+
+/// Reads a result ciphertext of the form that the plan promises, and of no other.
+pub(crate) fn result_ciphertext(plan: &Plan, bytes: &[u8]) -> Option<ResultCiphertext> {
+    let ciphertext = Ciphertext::<ResultKey>::decode(bytes, &plan.parameters).ok()?;
+    let fits = ciphertext.level() == plan.level && *ciphertext.scale() == plan.scale;
+    fits.then_some(ciphertext)
+}
+
+/// The real slots of a result ciphertext.
+pub(crate) fn slots(
+    plan: &Plan,
+    key: &SecretKey<ResultKey>,
+    ciphertext: &ResultCiphertext,
+) -> Result<Zeroizing<Vec<f64>>, CkksError> {
+    Decryptor::new(key).decrypt_slots(ciphertext)
+}
