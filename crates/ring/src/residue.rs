@@ -2,7 +2,7 @@
 
 use crate::{
     Modulus, PairTerm, RingError, RingKind, ShoupFactor, SingleTerm,
-    kernels::{Backend, NttTables},
+    kernels::{Backend, Checked, NttTables},
 };
 
 /// The ring modulo one prime, with its transform tables and the kernel chosen for them.
@@ -22,10 +22,6 @@ fn check(expected: usize, slice: &[u64]) -> Result<(), RingError> {
     } else {
         Err(RingError::Length { expected, found: slice.len() })
     }
-}
-
-fn check_pairs(expected: usize, terms: &[PairTerm<'_>]) -> Result<(), RingError> {
-    terms.iter().flat_map(|t| [t.b, t.a, t.b2, t.a2]).try_for_each(|slice| check(expected, slice))
 }
 
 impl ResidueRing {
@@ -148,8 +144,7 @@ impl ResidueRing {
     pub fn dot4(&self, terms: &[PairTerm<'_>], outs: [&mut [u64]; 4]) -> Result<(), RingError> {
         let len = outs[0].len();
         outs.iter().try_for_each(|out| check(len, out))?;
-        check_pairs(len, terms)?;
-        self.backend.dot4::<false>(self.modulus(), terms, outs);
+        self.backend.dot4::<false>(self.modulus(), Checked::new(terms, len)?, outs);
         Ok(())
     }
 
@@ -160,8 +155,7 @@ impl ResidueRing {
     pub fn dot4_add(&self, terms: &[PairTerm<'_>], outs: [&mut [u64]; 4]) -> Result<(), RingError> {
         let len = outs[0].len();
         outs.iter().try_for_each(|out| check(len, out))?;
-        check_pairs(len, terms)?;
-        self.backend.dot4::<true>(self.modulus(), terms, outs);
+        self.backend.dot4::<true>(self.modulus(), Checked::new(terms, len)?, outs);
         Ok(())
     }
 
@@ -173,8 +167,7 @@ impl ResidueRing {
     pub fn dot3(&self, terms: &[PairTerm<'_>], outs: [&mut [u64]; 3]) -> Result<(), RingError> {
         let len = outs[0].len();
         outs.iter().try_for_each(|out| check(len, out))?;
-        check_pairs(len, terms)?;
-        self.backend.dot3::<false>(self.modulus(), terms, outs);
+        self.backend.dot3::<false>(self.modulus(), Checked::new(terms, len)?, outs);
         Ok(())
     }
 
@@ -186,8 +179,7 @@ impl ResidueRing {
     pub fn dot2(&self, terms: &[SingleTerm<'_>], outs: [&mut [u64]; 2]) -> Result<(), RingError> {
         let len = outs[0].len();
         check(len, outs[1])?;
-        terms.iter().flat_map(|t| [t.w, t.b, t.a]).try_for_each(|slice| check(len, slice))?;
-        self.backend.dot2::<false>(self.modulus(), terms, outs);
+        self.backend.dot2::<false>(self.modulus(), Checked::new(terms, len)?, outs);
         Ok(())
     }
 
@@ -202,8 +194,7 @@ impl ResidueRing {
     ) -> Result<(), RingError> {
         let len = outs[0].len();
         check(len, outs[1])?;
-        terms.iter().flat_map(|t| [t.w, t.b, t.a]).try_for_each(|slice| check(len, slice))?;
-        self.backend.dot2::<true>(self.modulus(), terms, outs);
+        self.backend.dot2::<true>(self.modulus(), Checked::new(terms, len)?, outs);
         Ok(())
     }
 }

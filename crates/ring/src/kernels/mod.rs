@@ -103,6 +103,42 @@ pub struct SingleTerm<'a> {
     pub a: &'a [u64],
 }
 
+/// A term of several slices.
+pub(crate) trait Operands {
+    /// A slice whose length is not `len`, if there is one.
+    fn misfit(&self, len: usize) -> Option<&[u64]>;
+}
+
+impl Operands for PairTerm<'_> {
+    #[inline]
+    fn misfit(&self, len: usize) -> Option<&[u64]> {
+        [self.b, self.a, self.b2, self.a2].into_iter().find(|slice| slice.len() != len)
+    }
+}
+
+impl Operands for SingleTerm<'_> {
+    #[inline]
+    fn misfit(&self, len: usize) -> Option<&[u64]> {
+        [self.w, self.b, self.a].into_iter().find(|slice| slice.len() != len)
+    }
+}
+
+/// Terms whose slices were all found to have the length `len`, so that no inner loop asks again.
+#[derive(Clone, Copy)]
+pub(crate) struct Checked<'a, T> {
+    terms: &'a [T],
+    len: usize,
+}
+
+impl<'a, T: Operands> Checked<'a, T> {
+    pub(crate) fn new(terms: &'a [T], len: usize) -> Result<Self, RingError> {
+        match terms.iter().find_map(|term| term.misfit(len)) {
+            None => Ok(Self { terms, len }),
+            Some(slice) => Err(RingError::Length { expected: len, found: slice.len() }),
+        }
+    }
+}
+
 /// Most products a lazy sum may take before it is reduced: each adds less than 2^52 to the low and
 /// less than 2^40 to the high accumulator, of which the latter must stay a 52-bit multiplicand after
 /// it took the carry of the former.
@@ -206,7 +242,7 @@ impl Backend {
     pub(crate) fn dot4<const ADD: bool>(
         self,
         m: &Modulus,
-        terms: &[PairTerm<'_>],
+        terms: Checked<'_, PairTerm<'_>>,
         outs: [&mut [u64]; 4],
     ) {
         dispatch!(self, dot4::<ADD>(m, terms, outs));
@@ -216,7 +252,7 @@ impl Backend {
     pub(crate) fn dot3<const ADD: bool>(
         self,
         m: &Modulus,
-        terms: &[PairTerm<'_>],
+        terms: Checked<'_, PairTerm<'_>>,
         outs: [&mut [u64]; 3],
     ) {
         dispatch!(self, dot3::<ADD>(m, terms, outs));
@@ -226,7 +262,7 @@ impl Backend {
     pub(crate) fn dot2<const ADD: bool>(
         self,
         m: &Modulus,
-        terms: &[SingleTerm<'_>],
+        terms: Checked<'_, SingleTerm<'_>>,
         outs: [&mut [u64]; 2],
     ) {
         dispatch!(self, dot2::<ADD>(m, terms, outs));

@@ -1,7 +1,7 @@
 //! The inner loops in 64-bit integer arithmetic.
 
 use super::{
-    MAX_LAZY_TERMS, NttTables, PairTerm, SingleTerm,
+    Checked, MAX_LAZY_TERMS, NttTables, PairTerm, SingleTerm,
     tables::{Fold, Twiddles},
 };
 use crate::modulus::{MASK52, Modulus, ShoupFactor};
@@ -89,7 +89,7 @@ const BLOCK: usize = 64;
 #[inline]
 fn dot<const OUTS: usize, const ADD: bool, T>(
     m: &Modulus,
-    terms: &[T],
+    terms: Checked<'_, T>,
     mut outs: [&mut [u64]; OUTS],
     accumulate: impl Fn(&mut [[u128; BLOCK]; OUTS], usize, usize, &T),
 ) {
@@ -104,7 +104,7 @@ fn dot<const OUTS: usize, const ADD: bool, T>(
                 }
             }
         }
-        for group in terms.chunks(MAX_LAZY_TERMS) {
+        for group in terms.terms.chunks(MAX_LAZY_TERMS) {
             for term in group {
                 accumulate(&mut sums, start, width, term);
             }
@@ -127,7 +127,11 @@ fn multiply_add(sums: &mut [u128; BLOCK], x: &[u64], y: &[u64]) {
     }
 }
 
-pub(super) fn dot4<const ADD: bool>(m: &Modulus, terms: &[PairTerm<'_>], outs: [&mut [u64]; 4]) {
+pub(super) fn dot4<const ADD: bool>(
+    m: &Modulus,
+    terms: Checked<'_, PairTerm<'_>>,
+    outs: [&mut [u64]; 4],
+) {
     dot::<4, ADD, _>(m, terms, outs, |sums, start, width, term| {
         let range = start..start + width;
         let (b, a) = (&term.b[range.clone()], &term.a[range.clone()]);
@@ -139,7 +143,11 @@ pub(super) fn dot4<const ADD: bool>(m: &Modulus, terms: &[PairTerm<'_>], outs: [
     });
 }
 
-pub(super) fn dot3<const ADD: bool>(m: &Modulus, terms: &[PairTerm<'_>], outs: [&mut [u64]; 3]) {
+pub(super) fn dot3<const ADD: bool>(
+    m: &Modulus,
+    terms: Checked<'_, PairTerm<'_>>,
+    outs: [&mut [u64]; 3],
+) {
     dot::<3, ADD, _>(m, terms, outs, |sums, start, width, term| {
         let range = start..start + width;
         let (b, a) = (&term.b[range.clone()], &term.a[range.clone()]);
@@ -151,7 +159,11 @@ pub(super) fn dot3<const ADD: bool>(m: &Modulus, terms: &[PairTerm<'_>], outs: [
     });
 }
 
-pub(super) fn dot2<const ADD: bool>(m: &Modulus, terms: &[SingleTerm<'_>], outs: [&mut [u64]; 2]) {
+pub(super) fn dot2<const ADD: bool>(
+    m: &Modulus,
+    terms: Checked<'_, SingleTerm<'_>>,
+    outs: [&mut [u64]; 2],
+) {
     dot::<2, ADD, _>(m, terms, outs, |sums, start, width, term| {
         let range = start..start + width;
         let w = &term.w[range.clone()];

@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 
 use super::vector::{Constants, LANES, splat, tail_mask};
 use crate::{
-    kernels::{MAX_LAZY_TERMS, PairTerm, SingleTerm},
+    kernels::{Checked, MAX_LAZY_TERMS, PairTerm, SingleTerm},
     modulus::Modulus,
 };
 
@@ -67,9 +67,6 @@ fn accumulate<const V: usize>(sums: &mut Sums<V>, x: &[__m512i; V], y: &[__m512i
 
 /// A kind of term, as a sum's inner loop sees it.
 trait Term<const OUTS: usize> {
-    /// Length of its shortest slice.
-    fn len(&self) -> usize;
-
     /// Adds the term's products to the sums of each output.
     ///
     /// # Safety
@@ -78,11 +75,6 @@ trait Term<const OUTS: usize> {
 }
 
 impl Term<4> for PairTerm<'_> {
-    #[inline]
-    fn len(&self) -> usize {
-        self.b.len().min(self.a.len()).min(self.b2.len()).min(self.a2.len())
-    }
-
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     unsafe fn accumulate<const V: usize>(&self, step: Step, sums: &mut [Sums<V>; 4]) {
@@ -100,11 +92,6 @@ impl Term<4> for PairTerm<'_> {
 
 impl Term<3> for PairTerm<'_> {
     #[inline]
-    fn len(&self) -> usize {
-        Term::<4>::len(self)
-    }
-
-    #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     unsafe fn accumulate<const V: usize>(&self, step: Step, sums: &mut [Sums<V>; 3]) {
         // SAFETY: the caller's promise.
@@ -120,11 +107,6 @@ impl Term<3> for PairTerm<'_> {
 }
 
 impl Term<2> for SingleTerm<'_> {
-    #[inline]
-    fn len(&self) -> usize {
-        self.w.len().min(self.b.len()).min(self.a.len())
-    }
-
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     unsafe fn accumulate<const V: usize>(&self, step: Step, sums: &mut [Sums<V>; 2]) {
@@ -182,16 +164,17 @@ unsafe fn step<const OUTS: usize, const V: usize, const ADD: bool, T: Term<OUTS>
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
 fn dot<const OUTS: usize, const ADD: bool, T: Term<OUTS>>(
     m: &Modulus,
-    terms: &[T],
+    terms: Checked<'_, T>,
     mut outs: [&mut [u64]; OUTS],
 ) {
     let c = Constants::new(m);
-    let len = outs.iter().map(|out| out.len()).chain(terms.iter().map(T::len)).min().unwrap_or(0);
+    let Checked { terms, len } = terms;
+    // The terms' slices have this length by the type; the outputs had better have it too.
+    let len = outs.iter().fold(len, |len, out| len.min(out.len()));
     let mut start = 0;
-    // SAFETY, of the three: no slice is shorter than len, and every step ends there at the latest.
     while start + 2 * LANES <= len {
         let at = Step { start, mask: 0xff };
-        // SAFETY: as above.
+        // SAFETY: no slice is shorter than len, where every step ends at the latest.
         unsafe { step::<OUTS, 2, ADD, T>(&c, terms, &mut outs, at) };
         start += 2 * LANES;
     }
@@ -209,17 +192,29 @@ fn dot<const OUTS: usize, const ADD: bool, T: Term<OUTS>>(
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-pub(super) fn dot4<const ADD: bool>(m: &Modulus, terms: &[PairTerm<'_>], outs: [&mut [u64]; 4]) {
+pub(super) fn dot4<const ADD: bool>(
+    m: &Modulus,
+    terms: Checked<'_, PairTerm<'_>>,
+    outs: [&mut [u64]; 4],
+) {
     dot::<4, ADD, _>(m, terms, outs);
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-pub(super) fn dot3<const ADD: bool>(m: &Modulus, terms: &[PairTerm<'_>], outs: [&mut [u64]; 3]) {
+pub(super) fn dot3<const ADD: bool>(
+    m: &Modulus,
+    terms: Checked<'_, PairTerm<'_>>,
+    outs: [&mut [u64]; 3],
+) {
     dot::<3, ADD, _>(m, terms, outs);
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-pub(super) fn dot2<const ADD: bool>(m: &Modulus, terms: &[SingleTerm<'_>], outs: [&mut [u64]; 2]) {
+pub(super) fn dot2<const ADD: bool>(
+    m: &Modulus,
+    terms: Checked<'_, SingleTerm<'_>>,
+    outs: [&mut [u64]; 2],
+) {
     dot::<2, ADD, _>(m, terms, outs);
 }
 

@@ -17,7 +17,7 @@ mod ntt;
 mod pointwise;
 mod vector;
 
-use super::{NttTables, PairTerm, SingleTerm};
+use super::{Checked, NttTables, PairTerm, SingleTerm};
 use crate::modulus::{Modulus, ShoupFactor};
 
 pub(crate) use ntt::LaneTwiddles;
@@ -57,9 +57,9 @@ entries! {
     pointwise::offset(x: &[u64], c: u64, out: &mut [u64]);
     pointwise::permute(source: &[u32], x: &[u64], out: &mut [u64]);
     dot::combine[OWN](m: &Modulus, c: u64, f_own: u64, f: &[u64], x: &[&[u64]], out: &mut [u64]);
-    dot::dot4[ADD](m: &Modulus, terms: &[PairTerm<'_>], outs: [&mut [u64]; 4]);
-    dot::dot3[ADD](m: &Modulus, terms: &[PairTerm<'_>], outs: [&mut [u64]; 3]);
-    dot::dot2[ADD](m: &Modulus, terms: &[SingleTerm<'_>], outs: [&mut [u64]; 2]);
+    dot::dot4[ADD](m: &Modulus, terms: Checked<'_, PairTerm<'_>>, outs: [&mut [u64]; 4]);
+    dot::dot3[ADD](m: &Modulus, terms: Checked<'_, PairTerm<'_>>, outs: [&mut [u64]; 3]);
+    dot::dot2[ADD](m: &Modulus, terms: Checked<'_, SingleTerm<'_>>, outs: [&mut [u64]; 2]);
     ntt::forward(tables: &NttTables, x: &mut [u64]);
     ntt::inverse(tables: &NttTables, x: &mut [u64]);
 }
