@@ -4,5 +4,7 @@
 //! scales, steps) starts from that form and knows nothing of ONNX.
 #![forbid(unsafe_code)]
 
+mod graph;
 pub mod network;
+pub mod onnx;
 pub mod plan;

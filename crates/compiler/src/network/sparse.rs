@@ -79,6 +79,11 @@ impl SparseMatrix {
         self.values.len()
     }
 
+    /// The stored values, row after row.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
     /// The `(column, value)` pairs of one row, columns rising; nothing for a row that is not there.
     pub fn row(&self, row: usize) -> impl ExactSizeIterator<Item = (usize, f64)> + '_ {
         let start = self.offsets.get(row).copied().unwrap_or(self.values.len());
@@ -119,6 +124,14 @@ impl SparseMatrix {
             }
         }
         Self { rows: self.cols, cols: self.rows, offsets, columns, values }
+    }
+
+    /// What `self · right` would cost: most values it can store, and multiplications. `right` has [`Self::cols`] rows.
+    pub(crate) fn product_cost(&self, right: &Self) -> (usize, usize) {
+        self.iter_rows().fold((0, 0), |(stored, multiplications), row| {
+            let products: usize = row.map(|(middle, _)| right.row(middle).len()).sum();
+            (stored + products.min(right.cols), multiplications + products)
+        })
     }
 
     /// The product `self · right`, row by row (Gustavson's algorithm).
