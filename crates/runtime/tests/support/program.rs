@@ -56,6 +56,23 @@ impl Case {
         draft.finish(values[0])
     }
 
+    /// One dense linear layer: `shifts` diagonals of every input, then one switched sum.
+    pub(crate) fn layer(shape: Shape, shifts: u32) -> Self {
+        let mut draft = Draft::new(shape, 1);
+        let (weight_scale, _) = draft.weight_scales();
+        let operands: Vec<ValueId> = (0..).take(shape.inputs).collect();
+        let terms = (0..shifts)
+            .map(|shift| {
+                let weighted = |&operand: &ValueId| (draft.weight(&weight_scale, 1e-2), operand);
+                let terms = operands.iter().map(weighted).collect();
+                let sum = draft.push(Step::Products { terms, bias: None })[0];
+                (sum, shift * shape.lanes)
+            })
+            .collect();
+        let output = draft.push(Step::SwitchSum { terms, rescale: true })[0];
+        draft.finish(output)
+    }
+
     /// Slots of the input ciphertexts of `groups` groups, in [−1, 1].
     pub(crate) fn inputs(&self, groups: usize, seed: u64) -> Vec<Vec<Vec<f64>>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -130,6 +147,13 @@ impl Draft {
         u32::try_from(self.weights.len() - 1).unwrap()
     }
 
+    /// The scales of weights and of their products, such that the rescaled product lands on the common scale.
+    fn weight_scales(&self) -> (Scale, Scale) {
+        let factor = Scale::prime(self.literal.primes[usize::from(self.level)]);
+        let product = Scale::pow2(LOG_SCALE).mul(&factor);
+        (product.div(&self.scale), product)
+    }
+
     /// One linear layer in one of the shapes that planners use: rotations on the input side, products by block and shift,
     /// and the switch in one step or staged.
     fn linear(&mut self, values: &[ValueId], last: bool) -> Vec<ValueId> {
@@ -145,11 +169,7 @@ impl Draft {
             }
             false => values.to_vec(),
         };
-        // The weight's scale makes the rescaled product land on the common scale.
-        let factor = Scale::prime(self.literal.primes[usize::from(self.level)]);
-        let target = Scale::pow2(LOG_SCALE);
-        let weight_scale = target.mul(&factor).div(&self.scale);
-        let product_scale = self.scale.mul(&weight_scale);
+        let (weight_scale, product_scale) = self.weight_scales();
         let shifts = 1 + self.below(3);
         let bound = 1.0 / (f64::from(shifts) * operands.len() as f64);
         let blocks = if last { 1 } else { 1 + self.below(2) };
@@ -176,7 +196,7 @@ impl Draft {
             outputs.extend(self.push(Step::SwitchSum { terms, rescale: true }));
         }
         self.level -= 1;
-        self.scale = target;
+        self.scale = Scale::pow2(LOG_SCALE);
         outputs
     }
 

@@ -1,0 +1,127 @@
+//! The shipped networks, compiled and run on real images by both backends.
+//!
+//! Insecure rings of degree 2^11 and few images keep the default test short; the ignored one takes the parameters that ship:
+//! `cargo test --release -p adyton-runtime --test networks -- --ignored`.
+
+mod support;
+
+use std::{path::PathBuf, sync::Arc};
+
+use adyton_ckks::Security;
+use adyton_compiler::{network::Network, onnx, plan};
+use adyton_program::{ModelPrivacy, VerifiedProgram};
+use adyton_runtime::{Cleartext, Encrypted, Executor, RunOptions, Value, cleartext};
+use adyton_samples::Samples;
+use support::secrets::Secrets;
+
+fn file(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "..", "..", "networks", name].iter().collect()
+}
+
+fn images(name: &str) -> Vec<Vec<f64>> {
+    Samples::open(file(name)).unwrap().iter().map(<[f64]>::to_vec).collect()
+}
+
+fn worst(network: &Network, samples: &[&[f64]], outputs: &[Vec<f64>]) -> f64 {
+    let mut worst = 0.0_f64;
+    for (sample, found) in samples.iter().zip(outputs) {
+        let expected = network.run(sample).unwrap();
+        worst = worst.max(support::distance(found, &expected));
+    }
+    worst
+}
+
+/// Compiles a network and checks both backends against the network in the clear.
+fn check(name: &str, options: &plan::CompileOptions<'_>, groups: usize) {
+    let network = onnx::import_file(file(&format!("{name}.onnx"))).unwrap();
+    let compiled = plan::compile(&network, options).unwrap();
+    let verify = match options.security {
+        Security::InsecureForTests => VerifiedProgram::new_insecure_for_tests,
+        _ => VerifiedProgram::new,
+    };
+    let program = Arc::new(verify(compiled.program).unwrap());
+    let weights = compiled.weights.vectors();
+    let input = &program.program().input;
+    let output = &program.program().output;
+    let lanes = input.lanes as usize;
+
+    let test = images("data/test-images.idx3.gz");
+    let batch: Vec<&[f64]> = test.iter().map(Vec::as_slice).take(groups * lanes).collect();
+    let slots: Vec<_> = batch
+        .chunks(lanes)
+        .map(|samples| cleartext::pack_inputs(input, samples).unwrap())
+        .collect();
+    let executor = Executor::new(Arc::clone(&program));
+
+    let clear = Cleartext::new(program.program(), weights.to_vec()).unwrap();
+    let results = executor.run(&clear, slots.clone(), &RunOptions::threads(2)).unwrap().results;
+    for (samples, result) in batch.chunks(lanes).zip(&results) {
+        let outputs = cleartext::read_outputs(output, lanes, result).unwrap();
+        assert!(worst(&network, samples, &outputs) < 1e-8 * output.range, "{name} in the clear");
+    }
+
+    let mut secrets = Secrets::new(&program, 3);
+    let backend = secrets.backend(&program, weights, 2);
+    let inputs = secrets.inputs(&program, &slots);
+    let results = executor.run(&backend, inputs, &RunOptions::threads(2)).unwrap().results;
+    for (samples, result) in batch.chunks(lanes).zip(results) {
+        let opened = secrets.open(&Value::<Encrypted>::Result(result));
+        let outputs = cleartext::read_outputs(output, lanes, &opened).unwrap();
+        let error = worst(&network, samples, &outputs);
+        assert!(error <= output.noise, "{name}: error {error}, declared {}", output.noise);
+        // What is not an output must be next to nothing: the enclave checks it too.
+        for (position, _) in
+            output.positions.iter().enumerate().filter(|(_, output)| output.is_none())
+        {
+            let slots = &opened[position * lanes..(position + 1) * lanes];
+            assert!(slots.iter().all(|slot| slot.abs() <= output.noise), "{name}, {position}");
+        }
+    }
+}
+
+fn check_small(name: &str, privacy: ModelPrivacy, objective: plan::Objective) {
+    let calibration = images("data/calibration-images.idx3.gz");
+    let options = plan::CompileOptions {
+        objective,
+        privacy,
+        security: Security::InsecureForTests,
+        log_n: 11..=11,
+        ..plan::CompileOptions::new(&calibration[..32])
+    };
+    check(name, &options, 2);
+}
+
+#[test]
+fn mlp_small() {
+    check_small("mlp", ModelPrivacy::Encrypted, plan::Objective::Throughput);
+    check_small("mlp", ModelPrivacy::Plain, plan::Objective::Latency);
+}
+
+#[test]
+fn e2dm_small() {
+    check_small("e2dm", ModelPrivacy::Encrypted, plan::Objective::Latency);
+    check_small("e2dm", ModelPrivacy::Plain, plan::Objective::Throughput);
+}
+
+#[test]
+fn cryptonets_small() {
+    check_small("cryptonets", ModelPrivacy::Encrypted, plan::Objective::Throughput);
+}
+
+#[test]
+#[ignore = "minutes without optimization: run with --release"]
+fn shipped_parameters() {
+    let calibration = images("data/calibration-images.idx3.gz");
+    for name in ["mlp", "e2dm", "cryptonets"] {
+        for objective in [plan::Objective::Throughput, plan::Objective::Latency] {
+            for privacy in [ModelPrivacy::Encrypted, ModelPrivacy::Plain] {
+                let options = plan::CompileOptions {
+                    objective,
+                    privacy,
+                    ..plan::CompileOptions::new(&calibration)
+                };
+                check(name, &options, 1);
+            }
+        }
+    }
+}
