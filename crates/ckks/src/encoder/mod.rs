@@ -176,3 +176,6 @@ fn centred(moduli: &[&Modulus], poly: &Poly<Coeff>) -> Vec<f64> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

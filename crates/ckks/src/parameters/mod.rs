@@ -435,3 +435,6 @@ impl Level {
         Ok(Self { basis: basis.clone(), rescale, key })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Binary formats: canonical, of known length, and strict.
+
+mod common;
+
+use adyton_ckks::codec::{DecodeError, HEADER_LEN};
+use adyton_ckks::{
+    Ciphertext, CkksError, InputKey, KeySource, KeySpec, ModelKey, Parameters, ParametersError,
+    Plaintext, ResultKey, RingKind, Scale, SeededCiphertext, SeededEvaluationKey,
+};
+use adyton_ckks_secret::{KeyGenerator, PublicKey};
+use common::{World, chain, sets};
+
+fn world() -> World {
+    World::new(&Parameters::new_insecure_for_tests(&sets(RingKind::Standard, 5)).unwrap())
+}
+
+/// Every prefix, every longer input, and every change to the header is refused.
+#[track_caller]
+fn assert_strict<T: std::fmt::Debug + PartialEq>(
+    bytes: &[u8],
+    object: &T,
+    decode: impl Fn(&[u8]) -> Result<T, CkksError>,
+) {
+    assert_eq!(decode(bytes).as_ref(), Ok(object));
+    for len in 0..bytes.len() {
+        let error = decode(&bytes[..len]).unwrap_err();
+        assert!(
+            matches!(error, CkksError::Decode(DecodeError::Truncated { .. })),
+            "{len}: {error:?}"
+        );
+    }
+    let longer = [bytes, &[0]].concat();
+    assert_eq!(decode(&longer), Err(DecodeError::TrailingBytes(1).into()));
+    for position in 0..HEADER_LEN {
+        let mut changed = bytes.to_vec();
+        changed[position] ^= 0x40;
+        let error = decode(&changed).unwrap_err();
+        let expected = match position {
+            0..4 => matches!(error, CkksError::Decode(DecodeError::BadMagic)),
+            4 => matches!(error, CkksError::Decode(DecodeError::UnsupportedVersion(0x41))),
+            5 => matches!(error, CkksError::Decode(DecodeError::WrongKind { .. })),
+            _ => matches!(error, CkksError::Decode(DecodeError::WrongParameters)),
+        };
+        assert!(expected, "{position}: {error:?}");
+    }
+    // The last limb's last residue all ones: not below any prime.
+    let mut large = bytes.to_vec();
+    let end = large.len();
+    large[end - 8..].fill(0xff);
+    assert!(matches!(decode(&large), Err(CkksError::Decode(DecodeError::ResidueTooLarge { .. }))));
+}
+
+#[test]
+fn plaintexts_and_ciphertexts() {
+    let mut world = world();
+    let parameters = world.parameters.clone();
+    let values = world.values(1);
+    for level in 0..=parameters.top_level() {
+        let scale = Scale::pow2(25).mul(&Scale::prime(parameters.literal().primes[1]));
+        let scale = if level == 0 { Scale::pow2(30) } else { scale.div(&Scale::pow2(40)) };
+        let plaintext = world.encoder.encode(&values, level, &scale).unwrap();
+        let bytes = plaintext.encode(&parameters).unwrap();
+        assert_eq!(bytes.len(), Plaintext::encoded_len(&parameters, level, &scale).unwrap());
+        assert_strict(&bytes, &plaintext, |bytes| Plaintext::decode(bytes, &parameters));
+
+        let seeded = world.secrets.model.encrypt(&plaintext, &mut world.randomness).unwrap();
+        let bytes = seeded.encode(&parameters).unwrap();
+        let len = SeededCiphertext::<ModelKey>::encoded_len(&parameters, level, &scale).unwrap();
+        assert_eq!(bytes.len(), len);
+        assert_strict(&bytes, &seeded, |bytes| SeededCiphertext::decode(bytes, &parameters));
+        assert_eq!(
+            SeededCiphertext::<InputKey>::decode(&bytes, &parameters),
+            Err(DecodeError::WrongRole { expected: adyton_ckks::Role::Input, found: 1 }.into())
+        );
+
+        let full = seeded.expand(&parameters).unwrap();
+        let bytes = full.encode(&parameters).unwrap();
+        let len = Ciphertext::<ModelKey>::encoded_len(&parameters, level, &scale).unwrap();
+        assert_eq!(bytes.len(), len);
+        assert_strict(&bytes, &full, |bytes| Ciphertext::decode(bytes, &parameters));
+        assert!(Ciphertext::<ResultKey>::decode(&bytes, &parameters).is_err());
+        let mut no_level = bytes;
+        no_level[HEADER_LEN + 1] = 200;
+        assert_eq!(
+            Ciphertext::<ModelKey>::decode(&no_level, &parameters),
+            Err(DecodeError::BadLevel(200).into())
+        );
+    }
+}
+
+#[test]
+fn keys() {
+    let mut world = world();
+    let parameters = world.parameters.clone();
+    let secrets = &world.secrets;
+    let generator = KeyGenerator::new(&secrets.model, &secrets.input, &secrets.result).unwrap();
+    for level in 0..3 {
+        let spec = KeySpec { source: KeySource::ModelTimesInput, rotation: 5, level };
+        let key = generator.evaluation_key(&spec, &mut world.randomness).unwrap();
+        let bytes = key.encode(&parameters).unwrap();
+        assert_eq!(bytes.len(), SeededEvaluationKey::encoded_len(&parameters, &spec).unwrap());
+        assert_strict(&bytes, &key, |bytes| SeededEvaluationKey::decode(bytes, &parameters));
+        let mut unknown = bytes;
+        unknown[HEADER_LEN] = 99;
+        assert_eq!(
+            SeededEvaluationKey::decode(&unknown, &parameters),
+            Err(DecodeError::NotCanonical("key source").into())
+        );
+        let public = secrets.input.public_key(level, &mut world.randomness).unwrap();
+        let bytes = public.encode(&parameters).unwrap();
+        let len = PublicKey::<InputKey>::encoded_len(&parameters, level).unwrap();
+        assert_eq!(bytes.len(), len);
+        assert_strict(&bytes, &public, |bytes| PublicKey::decode(bytes, &parameters));
+        assert!(PublicKey::<ModelKey>::decode(&bytes, &parameters).is_err());
+    }
+    // Level 3 admits no keys: neither made, nor read.
+    let spec = KeySpec { source: KeySource::Input, rotation: 5, level: 3 };
+    let refused = CkksError::Parameters(ParametersError::NoKeysAtLevel { level: 3 });
+    assert_eq!(generator.evaluation_key(&spec, &mut world.randomness), Err(refused));
+}
+
+#[test]
+fn objects_of_other_parameters_are_refused() {
+    let mut world = world();
+    let other = Parameters::new_insecure_for_tests(&chain(RingKind::Standard, 5, 3)).unwrap();
+    let scale = Scale::pow2(30);
+    let plaintext = world.encoder.encode(&[1.0], 0, &scale).unwrap();
+    let seeded = world.secrets.model.encrypt(&plaintext, &mut world.randomness).unwrap();
+    let bytes = seeded.encode(&world.parameters).unwrap();
+    assert_eq!(
+        SeededCiphertext::<ModelKey>::decode(&bytes, &other),
+        Err(DecodeError::WrongParameters.into())
+    );
+    assert!(seeded.encode(&other).is_err());
+    assert_eq!(seeded.expand(&other), Err(CkksError::ForeignOperand { level: 0 }));
+    let foreign = World::new(&other);
+    assert_eq!(
+        foreign.secrets.model.encrypt(&plaintext, &mut world.randomness),
+        Err(CkksError::ForeignOperand { level: 0 })
+    );
+}
