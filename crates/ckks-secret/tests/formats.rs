@@ -1,4 +1,5 @@
 //! Binary formats: canonical, of known length, and strict.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Keys are bound to role, epoch and parameters; evaluation is the same, bit for bit, with every kernel.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 mod common;
 

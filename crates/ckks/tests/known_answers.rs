@@ -1,5 +1,6 @@
 //! Encoding, products, key switching, squaring and relinearization against integers computed from the textbook definitions by
 //! `testing/vectors/ckks_vectors.py`, with every kernel of this machine.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 use std::collections::BTreeMap;
 
