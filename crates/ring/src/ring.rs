@@ -216,7 +216,7 @@ impl Ring {
     /// # Errors
     /// [`RingError::Length`], [`RingError::RingMismatch`].
     pub fn from_signed(&self, basis: &Basis, values: &[i64]) -> Result<Poly<Coeff>, RingError> {
-        self.from_integers(basis, values, Modulus::reduce_i64)
+        self.reduce_integers(basis, values, Modulus::reduce_i64)
     }
 
     /// A polynomial from N signed coefficients; the work does not depend on their values.
@@ -224,10 +224,10 @@ impl Ring {
     /// # Errors
     /// [`RingError::Length`], [`RingError::RingMismatch`].
     pub fn from_i128(&self, basis: &Basis, values: &[i128]) -> Result<Poly<Coeff>, RingError> {
-        self.from_integers(basis, values, Modulus::reduce_i128)
+        self.reduce_integers(basis, values, Modulus::reduce_i128)
     }
 
-    fn from_integers<T: Copy>(
+    fn reduce_integers<T: Copy>(
         &self,
         basis: &Basis,
         values: &[T],
