@@ -2,6 +2,8 @@
 //!
 //! Primes have 46 bits. Buffers are reused, so that N = 2^13 runs in the second-level cache.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
+
 use std::sync::Arc;
 
 use adyton_ring::{
@@ -23,13 +25,11 @@ fn cases() -> impl Iterator<Item = (Kernel, u8)> {
     kernels.flat_map(|kernel| DEGREES.map(|log_n| (kernel, log_n)))
 }
 
-#[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
 fn ring(kind: RingKind, (kernel, log_n): (Kernel, u8), primes: usize) -> Arc<Ring> {
     let primes = ntt_primes(kind, log_n, 46, primes, &[]).unwrap();
     Ring::with_kernel(kind, log_n, &primes, kernel).unwrap()
 }
 
-#[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
 fn random(ring: &Ring, number: u64) -> Poly<Ntt> {
     sampler::uniform(ring, &ring.full_basis(), &[1; 32], number).unwrap()
 }
@@ -104,7 +104,6 @@ fn pointwise_product(bencher: Bencher<'_, '_>, case: (Kernel, u8)) {
 }
 
 #[divan::bench(args = cases())]
-#[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
 fn automorphism(bencher: Bencher<'_, '_>, case: (Kernel, u8)) {
     let ring = ring(RingKind::ConjugateInvariant, case, 1);
     let (x, mut out) = (random(&ring, 0), random(&ring, 1));
@@ -114,7 +113,6 @@ fn automorphism(bencher: Bencher<'_, '_>, case: (Kernel, u8)) {
 
 /// Digits of two primes of a polynomial over four, extended by two.
 #[divan::bench(args = cases())]
-#[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
 fn mod_up_4_2_2(bencher: Bencher<'_, '_>, case: (Kernel, u8)) {
     let ring = ring(RingKind::ConjugateInvariant, case, 6);
     let (basis, special) = (ring.basis(0..4).unwrap(), ring.basis(4..6).unwrap());
@@ -133,7 +131,6 @@ fn mod_up_4_2_2(bencher: Bencher<'_, '_>, case: (Kernel, u8)) {
 
 /// Mod-down by two special primes fused with a rescale by one of four.
 #[divan::bench(args = cases())]
-#[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
 fn mod_down_6_to_3(bencher: Bencher<'_, '_>, case: (Kernel, u8)) {
     let ring = ring(RingKind::ConjugateInvariant, case, 6);
     let to = ring.basis(0..3).unwrap();
@@ -151,7 +148,6 @@ fn uniform_limb(bencher: Bencher<'_, '_>, log_n: u8) {
 }
 
 #[divan::bench(args = DEGREES)]
-#[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
 fn gaussian(bencher: Bencher<'_, '_>, log_n: u8) {
     let ring = ring(RingKind::Standard, (Kernel::Portable, log_n), 1);
     bencher.bench_local(|| sampler::gaussian(&ring, &ring.full_basis(), &[1; 32], 0).unwrap());
@@ -159,7 +155,6 @@ fn gaussian(bencher: Bencher<'_, '_>, log_n: u8) {
 
 /// All tables of a ring with twelve primes.
 #[divan::bench(args = DEGREES)]
-#[expect(clippy::unwrap_used, reason = "a benchmark has nobody to report to")]
 fn ring_tables_12_primes(bencher: Bencher<'_, '_>, log_n: u8) {
     let primes = ntt_primes(RingKind::ConjugateInvariant, log_n, 46, 12, &[]).unwrap();
     bencher.bench_local(|| Ring::new(RingKind::ConjugateInvariant, log_n, black_box(&primes)));

@@ -1,5 +1,7 @@
 //! Division between bases and key-switch digits against integer arithmetic.
 
+#![allow(clippy::unwrap_used, reason = "tests may fail")]
+
 mod common;
 
 use std::sync::Arc;

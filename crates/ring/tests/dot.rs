@@ -1,5 +1,7 @@
 //! Sums of products against wide arithmetic.
 
+#![allow(clippy::unwrap_used, reason = "tests may fail")]
+
 mod common;
 
 use adyton_ring::{PairTerm, RingKind, SingleTerm};

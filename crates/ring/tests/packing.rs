@@ -1,5 +1,7 @@
 //! The bit-packed codec.
 
+#![allow(clippy::unwrap_used, reason = "tests may fail")]
+
 mod common;
 
 use adyton_ring::{

@@ -1,5 +1,7 @@
 //! Samplers: known answers, statistics, independence of the basis.
 
+#![allow(clippy::unwrap_used, reason = "tests may fail")]
+
 mod common;
 
 use adyton_ring::{

@@ -1,5 +1,7 @@
 //! Transforms, products and automorphisms against their definitions.
 
+#![allow(clippy::unwrap_used, reason = "tests may fail")]
+
 mod common;
 
 use adyton_ring::{Automorphism, Modulus, Poly, Ring, RingKind, is_prime, max_prime};
