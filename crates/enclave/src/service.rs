@@ -429,3 +429,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -268,6 +268,7 @@ impl Store {
     }
 
     /// Number of records.
+    #[cfg(test)]
     pub(crate) fn records(&self) -> u64 {
         self.records
     }

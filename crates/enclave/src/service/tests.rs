@@ -1,0 +1,575 @@
+//! Requests against the enclave, on small rings that protect nothing.
+
+use super::*;
+use adyton_attest::Simulated;
+use adyton_ckks::{Ciphertext, Encoder, ResultKey};
+use adyton_wire::statement::*;
+use adyton_wire::*;
+use std::sync::atomic::AtomicU64;
+use tempfile::TempDir;
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+use common::*;
+
+const LOG_N: u8 = 6;
+const NOW: u64 = 1_800_000_000;
+
+struct Clockwork(Arc<AtomicU64>);
+
+impl Clock for Clockwork {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A folder, a clock, and the enclave that runs there.
+struct House {
+    folder: TempDir,
+    clock: Arc<AtomicU64>,
+    enclave: Option<Enclave>,
+}
+
+impl House {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut house = Self { folder, clock: Arc::new(AtomicU64::new(NOW)), enclave: None };
+        house.restart();
+        house
+    }
+
+    fn restart(&mut self) {
+        self.enclave = None;
+        let executable = std::env::current_exe().unwrap();
+        let platform =
+            Arc::new(Simulated::open_measured(&self.folder.path().join("p"), &executable).unwrap());
+        let clock = Box::new(Clockwork(Arc::clone(&self.clock)));
+        let state = self.folder.path().join("s");
+        self.enclave =
+            Some(Enclave::open_gated(&state, platform, clock, Gate::InsecureForTests).unwrap());
+    }
+
+    /// Over the wire's bytes, so that every test also tests the encoding.
+    fn call(&self, request: Request) -> Reply {
+        Reply::decode(&self.enclave.as_ref().unwrap().serve(&request.encode())).unwrap()
+    }
+}
+
+/// A house with one deployment, one session, and a host with its keys.
+struct Scene {
+    house: House,
+    known: Known,
+    model: ModelOwner,
+    data: DataOwner,
+    host: Host,
+}
+
+const SAMPLES: [[f64; 3]; 3] = [[1.0, 2.0, 3.0], [-4.0, 0.5, -0.25], [0.0, -3.0, 3.5]];
+
+impl Scene {
+    fn new() -> Self {
+        Self::with(|policy| policy)
+    }
+
+    fn with(change: impl Fn(Policy) -> Policy) -> Self {
+        let house = House::new();
+        let known = Known::challenge(&mut |r| house.call(r));
+        let key = SigningKey::generate().unwrap();
+        let model = ModelOwner::new(program(LOG_N), change(policy([key.public_key()])));
+        register(&mut |r| house.call(r), &known, &model);
+        let data = DataOwner::new(&key, model.id());
+        assert_eq!(open(&mut |r| house.call(r), &known, &data).keys, 3);
+        let host = Host::new(&mut |r| house.call(r), &known, &model, data.id());
+        Self { house, known, model, data, host }
+    }
+
+    fn evaluated(&self) -> Vec<u8> {
+        self.host.evaluate(&self.model, &self.data.input(&self.model, &SAMPLES))
+    }
+
+    fn job(&self) -> JobStatement {
+        self.data.job(&self.model, SAMPLES.len() as u32, 1)
+    }
+
+    fn release(&self, job: &JobStatement, ciphertexts: &[u8]) -> Reply {
+        self.house.call(Request::Release(self.data.release(job, ciphertexts.to_vec())))
+    }
+
+    fn open(&self, job: &JobStatement, reply: Reply) -> ResultPayload {
+        self.data.open(&self.known, job, &released(reply))
+    }
+
+    /// A result ciphertext that decrypts to these slots, as a host with the key would make it: the enclave's checks face any value.
+    fn forged(&self, slots: &[f64]) -> Vec<u8> {
+        let parameters = &self.model.parameters;
+        let enclave = self.house.enclave.as_ref().unwrap();
+        let core = enclave.core();
+        let (session, deployment) = core.state.session(&self.data.id()).unwrap();
+        let secret = core.state.vault.get(session.secret);
+        let key = crate::secrets::result_key(parameters, &secret, &self.data.id(), 1).unwrap();
+        let plan = &deployment.plan;
+        let plain = Encoder::new(parameters).encode(slots, plan.level, &plan.scale).unwrap();
+        let mut randomness = adyton_ckks_secret::Randomness::from_os().unwrap();
+        let seeded = key.encrypt(&plain, &mut randomness).unwrap();
+        seeded.expand(parameters).unwrap().encode(parameters).unwrap()
+    }
+}
+
+fn expected() -> Vec<f64> {
+    SAMPLES.iter().flatten().zip(WEIGHTS.iter().cycle()).map(|(x, w)| x * w).collect()
+}
+
+fn values(payload: &ResultPayload) -> Vec<f64> {
+    match &payload.values {
+        Values::Logits { step, codes } => {
+            codes.iter().map(|&code| f64::from(code) * step).collect()
+        }
+        other => panic!("not logits: {other:?}"),
+    }
+}
+
+#[test]
+fn a_prediction_end_to_end() {
+    let scene = Scene::new();
+    let job = scene.job();
+    let payload = scene.open(&job, scene.release(&job, &scene.evaluated()));
+    assert!(payload.checks.passed());
+    let deviation = crate::release::flooding_deviation(64, NOISE);
+    for (got, want) in values(&payload).iter().zip(expected()) {
+        assert!((got - want).abs() < 6.0 * deviation + RANGE / 32768.0 + NOISE, "{got} {want}");
+    }
+}
+
+#[test]
+fn every_output_form_gives_what_the_logits_say() {
+    let order = [vec![2, 0, 1], vec![1, 0, 2], vec![2, 1, 0]];
+    for form in [OutputForm::Label, OutputForm::TopK { k: 2, bits: 12 }] {
+        let scene = Scene::with(|policy| Policy { output: form, ..policy });
+        let samples = [[1.0, 2.0, 3.0], [-1.0, -3.0, -2.0], [-2.0, -2.0, 3.5]];
+        let job = scene.job();
+        let input = scene.data.input(&scene.model, &samples);
+        let reply = scene.release(&job, &scene.host.evaluate(&scene.model, &input));
+        let payload = scene.open(&job, reply);
+        assert!(payload.form_matches(&form));
+        match payload.values {
+            Values::Labels(labels) => assert_eq!(labels, [2, 1, 2]),
+            Values::TopK { entries, .. } => {
+                let indices: Vec<u32> = entries.iter().map(|entry| entry.0).collect();
+                let want: Vec<u32> = order.iter().flat_map(|o| o[..2].iter().copied()).collect();
+                assert_eq!(indices, want);
+            }
+            Values::Logits { .. } => panic!("not the policy's form"),
+        }
+    }
+}
+
+#[test]
+fn the_flooding_noise_has_the_promised_deviation() {
+    let scene = Scene::with(|policy| Policy { output: OutputForm::Logits { bits: 30 }, ..policy });
+    let ciphertexts = scene.forged(&vec![0.0; scene.model.parameters.slots()]);
+    let mut squares = Vec::new();
+    for _ in 0..30 {
+        let job = scene.data.job(&scene.model, LANES as u32, 1);
+        squares.extend(
+            values(&scene.open(&job, scene.release(&job, &ciphertexts))).iter().map(|x| x * x),
+        );
+    }
+    let deviation = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
+    let want = (12.0f64 * 64.0).sqrt() * 32768.0 * NOISE;
+    // 360 samples: a standard error of 3.7 %.
+    assert!((deviation / want - 1.0).abs() < 0.2, "{deviation} {want}");
+}
+
+#[test]
+fn failed_checks_look_like_success_from_outside() {
+    let scene = Scene::new();
+    let slots = scene.model.parameters.slots();
+    let good = |change: &dyn Fn(&mut Vec<f64>)| {
+        let mut values = vec![0.0; slots];
+        for (position, value) in [(0, 1.0), (1, 2.0), (2, -3.0), (3, 1.0)] {
+            values[position * LANES..(position + 1) * LANES].fill(value);
+        }
+        change(&mut values);
+        scene.forged(&values)
+    };
+    let cases: [(&dyn Fn(&mut Vec<f64>), u32); 7] = [
+        (&|_| {}, 0),
+        (&|v| v[4 * LANES] = 3.0 * NOISE, Checks::UNDECLARED),
+        (&|v| v[slots - 1] = -1.0, Checks::UNDECLARED),
+        (&|v| v[3 * LANES + 1] += 4.0 * NOISE, Checks::COPIES),
+        (&|v| v[LANES] = RANGE + 0.1, Checks::RANGE),
+        (&|v| v[2 * LANES + 2] = -RANGE - 0.1, Checks::RANGE),
+        (&|v| v.iter_mut().zip(0i32..).for_each(|(x, i)| *x = f64::from(9 + i % 7)), 7),
+    ];
+    let mut sizes = std::collections::BTreeSet::new();
+    for (change, failed) in cases {
+        let job = scene.data.job(&scene.model, LANES as u32, 1);
+        let reply = scene.release(&job, &good(change));
+        sizes.insert(reply.encode().len());
+        let payload = scene.open(&job, reply);
+        assert_eq!(payload.checks.0, failed);
+        let silent = values(&payload).iter().all(|&value| value == 0.0);
+        assert_eq!(silent, failed != 0, "values of a failed check are withheld");
+    }
+    assert_eq!(sizes.len(), 1, "every reply has one size");
+}
+
+#[test]
+fn the_same_request_gets_the_same_reply_and_is_charged_once() {
+    let mut scene = Scene::new();
+    let (job, ciphertexts) = (scene.job(), scene.evaluated());
+    let first = scene.release(&job, &ciphertexts);
+    let charged = |scene: &Scene| {
+        let core = scene.house.enclave.as_ref().unwrap().core();
+        let (session, deployment) = core.state.session(&scene.data.id()).unwrap();
+        (session.bits, session.ciphertexts, deployment.bits, deployment.jobs)
+    };
+    let bits = 3 * 3 * 16;
+    assert_eq!(charged(&scene), (bits, 1, bits, 1));
+    for restart in [false, true] {
+        if restart {
+            scene.house.restart();
+        }
+        let again = scene.release(&job, &ciphertexts);
+        assert_eq!(again.response, first.response);
+        assert!(again.audit.is_empty());
+        assert_eq!(charged(&scene), (bits, 1, bits, 1));
+    }
+    // Also after its time: what was released stays released.
+    scene.house.clock.store(FOREVER + 1, Ordering::Relaxed);
+    assert_eq!(scene.release(&job, &ciphertexts).response, first.response);
+}
+
+#[test]
+fn a_job_id_serves_once() {
+    let scene = Scene::new();
+    let (job, ciphertexts) = (scene.job(), scene.evaluated());
+    released(scene.release(&job, &ciphertexts));
+    let other = scene.evaluated();
+    assert_eq!(refusal(&scene.release(&job, &other)), Problem::JobReused);
+    let altered = JobStatement { samples: 2, ..job.clone() };
+    assert_eq!(refusal(&scene.release(&altered, &ciphertexts)), Problem::JobReused);
+}
+
+#[test]
+fn jobs_of_others_are_refused() {
+    let scene = Scene::new();
+    let ciphertexts = scene.evaluated();
+    let stranger = SigningKey::generate().unwrap();
+    let signed = Signed::new(&scene.job(), &stranger);
+    let request = message::Release { job: signed, ciphertexts: ciphertexts.clone() };
+    assert_eq!(refusal(&scene.house.call(Request::Release(request))), Problem::BadSignature);
+    let job = scene.job();
+    for (job, problem) in [
+        (JobStatement { session: SessionId([1; 32]), ..job.clone() }, Problem::UnknownSession),
+        (JobStatement { program: ProgramId([1; 32]), ..job.clone() }, Problem::WrongContext),
+        (JobStatement { deployment: DeploymentId([1; 32]), ..job.clone() }, Problem::WrongContext),
+        (JobStatement { expires: NOW, ..job.clone() }, Problem::Expired),
+        (JobStatement { samples: LANES as u32 + 1, ..job.clone() }, Problem::Malformed),
+        (JobStatement { samples: 2, groups: 2, ..job.clone() }, Problem::BadCiphertext),
+    ] {
+        assert_eq!(refusal(&scene.release(&job, &ciphertexts)), problem);
+    }
+    released(scene.release(&job, &ciphertexts));
+}
+
+#[test]
+fn two_data_owners_share_a_model_and_nothing_else() {
+    let house = House::new();
+    let known = Known::challenge(&mut |r| house.call(r));
+    let keys = [SigningKey::generate().unwrap(), SigningKey::generate().unwrap()];
+    let model = ModelOwner::new(program(LOG_N), policy(keys.iter().map(SigningKey::public_key)));
+    register(&mut |r| house.call(r), &known, &model);
+    let owners = keys.each_ref().map(|key| DataOwner::new(key, model.id()));
+    let hosts = owners.each_ref().map(|owner| {
+        open(&mut |r| house.call(r), &known, owner);
+        Host::new(&mut |r| house.call(r), &known, &model, owner.id())
+    });
+    let results = [0, 1].map(|i| {
+        let samples = &SAMPLES[i..=i];
+        hosts[i].evaluate(&model, &owners[i].input(&model, samples))
+    });
+    for i in [0, 1] {
+        let job = owners[i].job(&model, 1, 1);
+        // Honest: one's own result.
+        let reply = house.call(Request::Release(owners[i].release(&job, results[i].clone())));
+        let reply = released(reply);
+        let payload = owners[i].open(&known, &job, &reply);
+        assert!(payload.checks.passed());
+        let want: Vec<f64> = expected()[3 * i..3 * i + 3].to_vec();
+        let close = values(&payload).iter().zip(want).all(|(got, want)| {
+            (got - want).abs() < 6.0 * crate::release::flooding_deviation(64, NOISE)
+        });
+        assert!(close);
+        // The other's reply key opens nothing.
+        let info = job.session.result_info(&known.instance, &job.job);
+        assert!(owners[1 - i].reply.open(&info, b"", &reply.result).is_err());
+        // The other's ciphertexts are noise under this session's key: nothing of them comes out.
+        let job = owners[i].job(&model, 1, 1);
+        let reply = house.call(Request::Release(owners[i].release(&job, results[1 - i].clone())));
+        let payload = owners[i].open(&known, &job, &released(reply));
+        assert!(!payload.checks.passed() && values(&payload).iter().all(|&value| value == 0.0));
+        // A job of one, signed by the other.
+        let job = owners[1 - i].job(&model, 1, 1);
+        let reply = house.call(Request::Release(owners[i].release(&job, results[i].clone())));
+        assert_eq!(refusal(&reply), Problem::BadSignature);
+    }
+}
+
+#[test]
+fn quotas_and_the_ledger_hold_across_restarts() {
+    let cases: [(&dyn Fn(Policy) -> Policy, usize); 5] = [
+        (&|p| Policy { ciphertexts_per_session: 2, ..p }, 2),
+        (&|p| Policy { jobs_per_owner: 3, ..p }, 3),
+        (&|p| Policy { jobs_total: 1, ..p }, 1),
+        (&|p| Policy { bits_per_session: 2 * 144 + 143, ..p }, 2),
+        (&|p| Policy { bits_total: 144, ..p }, 1),
+    ];
+    for (change, allowed) in cases {
+        let mut scene = Scene::with(change);
+        let ciphertexts = scene.evaluated();
+        for _ in 0..allowed {
+            released(scene.release(&scene.job(), &ciphertexts));
+            scene.house.restart();
+        }
+        let refused = refusal(&scene.release(&scene.job(), &ciphertexts));
+        assert_eq!(refused, Problem::QuotaExceeded);
+    }
+}
+
+#[test]
+fn ciphertexts_of_another_form_are_refused_before_decryption() {
+    let scene = Scene::new();
+    let job = scene.job();
+    let good = scene.evaluated();
+    let parameters = &scene.model.parameters;
+    let refused = |bytes: &[u8]| refusal(&scene.release(&job, bytes));
+    assert_eq!(refused(&[]), Problem::BadCiphertext);
+    assert_eq!(refused(&good[..good.len() - 1]), Problem::BadCiphertext);
+    assert_eq!(refused(&[good.as_slice(), &[0]].concat()), Problem::BadCiphertext);
+    // Another level, another scale, another role, other parameters.
+    let decoded = Ciphertext::<ResultKey>::decode(&good, parameters).unwrap();
+    let rescaled = Ciphertext::<ResultKey>::from_parts(
+        parameters,
+        decoded.b().clone(),
+        decoded.a().clone(),
+        0,
+        adyton_ckks::Scale::pow2(41),
+    );
+    assert_eq!(refused(&rescaled.unwrap().encode(parameters).unwrap()), Problem::BadCiphertext);
+    let model = scene.host.model.encode(parameters).unwrap();
+    assert_eq!(refused(&model), Problem::BadCiphertext);
+    assert_eq!(refused(&model[..good.len()]), Problem::BadCiphertext);
+    let other = ModelOwner::new(program(LOG_N + 1), policy([]));
+    let foreign = Ciphertext::<ResultKey>::from_parts(
+        &other.parameters,
+        zero(&other),
+        zero(&other),
+        0,
+        adyton_ckks::Scale::pow2(40),
+    );
+    assert_eq!(
+        refused(&foreign.unwrap().encode(&other.parameters).unwrap()),
+        Problem::BadCiphertext
+    );
+    // Every byte of header, role, level and scale counts.
+    let prefix = adyton_ckks::codec::HEADER_LEN + 2 + decoded.scale().encoded_len();
+    for at in 0..prefix {
+        let mut bent = good.clone();
+        bent[at] ^= 0xff;
+        assert_eq!(refused(&bent), Problem::BadCiphertext, "byte {at}");
+    }
+    released(scene.release(&job, &good));
+}
+
+fn zero(owner: &ModelOwner) -> adyton_ring::Poly<adyton_ring::Ntt> {
+    let parameters = &owner.parameters;
+    adyton_ring::Poly::zero(parameters.ring(), parameters.basis(0).unwrap()).unwrap()
+}
+
+#[test]
+fn registrations_are_held_to_their_statement() {
+    let house = House::new();
+    let known = Known::challenge(&mut |r| house.call(r));
+    let model = ModelOwner::new(program(LOG_N), policy([]));
+    let good = model.registration(&known);
+    let refused = |message| refusal(&house.call(Request::RegisterDeployment(message)));
+    let forged = Signed::new(&model.statement, &SigningKey::generate().unwrap());
+    let message = message::RegisterDeployment { statement: forged, ..good.clone() };
+    assert_eq!(refused(message), Problem::BadSignature);
+    let garbage = message::RegisterDeployment { program: vec![1, 2, 3], ..good.clone() };
+    assert_eq!(refused(garbage), Problem::BadProgram);
+    let other =
+        message::RegisterDeployment { program: program(LOG_N + 1).encode(), ..good.clone() };
+    assert_eq!(refused(other), Problem::BadProgram);
+    // Another seed than the one committed to; sealed for another deployment; sealed to another key.
+    let info = model.id().seed_info(&known.instance);
+    for seed in [
+        known.sealing.seal(&info, b"", &[1; 32]).unwrap(),
+        known.sealing.seal(&info, b"", &model.seed[..31]).unwrap(),
+        known.sealing.seal(b"", b"", &model.seed).unwrap(),
+        seal::OpeningKey::generate().unwrap().public_key().seal(&info, b"", &model.seed).unwrap(),
+    ] {
+        let message = message::RegisterDeployment { seed, ..good.clone() };
+        assert_eq!(refused(message), Problem::BadSeal);
+    }
+    let expired = ModelOwner::new(program(LOG_N), Policy { expires: NOW, ..policy([]) });
+    assert_eq!(refused(expired.registration(&known)), Problem::Expired);
+    // Idempotent, with the seed sealed anew.
+    let first = house.call(Request::RegisterDeployment(good));
+    let again = house.call(Request::RegisterDeployment(model.registration(&known)));
+    assert_eq!(first.response, again.response);
+    assert!(!first.audit.is_empty() && again.audit.is_empty());
+}
+
+#[test]
+fn insecure_parameters_are_refused_outside_of_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let platform = Arc::new(Simulated::open(&folder.path().join("p")).unwrap());
+    let enclave =
+        Enclave::open(&folder.path().join("s"), platform, Box::new(crate::SystemClock)).unwrap();
+    let known = Known::challenge(&mut |r| enclave.handle(&r));
+    let model = ModelOwner::new(program(LOG_N), policy([]));
+    let reply = enclave.handle(&Request::RegisterDeployment(model.registration(&known)));
+    assert_eq!(refusal(&reply), Problem::BadProgram);
+}
+
+#[test]
+fn sessions_are_held_to_policy_and_statement() {
+    let scene = Scene::with(|policy| Policy { sessions_per_owner: 2, ..policy });
+    let refused = |message| refusal(&scene.house.call(Request::OpenSession(message)));
+    let stranger = DataOwner::new(&SigningKey::generate().unwrap(), scene.model.id());
+    assert_eq!(refused(stranger.opening(&scene.known)), Problem::NotAllowed);
+    let lost = DataOwner::new(&scene.data.key, DeploymentId([1; 32]));
+    assert_eq!(refused(lost.opening(&scene.known)), Problem::UnknownDeployment);
+    let next = DataOwner::new(&scene.data.key, scene.model.id());
+    let good = next.opening(&scene.known);
+    let forged = Signed::new(&next.statement, &stranger.key);
+    let message = message::OpenSession { statement: forged, ..good.clone() };
+    assert_eq!(refused(message), Problem::BadSignature);
+    let message =
+        message::OpenSession { seed: scene.data.opening(&scene.known).seed, ..good.clone() };
+    assert_eq!(refused(message), Problem::BadSeal);
+    let mut statement = next.statement.clone();
+    statement.reply_key = vec![0xff; seal::PUBLIC_KEY_LENGTH];
+    let signed = Signed::new(&statement, &next.key);
+    assert_eq!(refused(message::OpenSession { statement: signed, ..good }), Problem::Malformed);
+    open(&mut |r| scene.house.call(r), &scene.known, &next);
+    // Again is no new session; a third is one too many.
+    open(&mut |r| scene.house.call(r), &scene.known, &next);
+    let third = DataOwner::new(&scene.data.key, scene.model.id());
+    assert_eq!(refused(third.opening(&scene.known)), Problem::QuotaExceeded);
+    scene.house.clock.store(FOREVER, Ordering::Relaxed);
+    assert_eq!(refused(third.opening(&scene.known)), Problem::Expired);
+}
+
+#[test]
+fn an_empty_policy_admits_nobody() {
+    let house = House::new();
+    let known = Known::challenge(&mut |r| house.call(r));
+    let deny = Policy { expires: FOREVER, ..Policy::deny() };
+    let model = ModelOwner::new(program(LOG_N), deny);
+    register(&mut |r| house.call(r), &known, &model);
+    let data = DataOwner::new(&SigningKey::generate().unwrap(), model.id());
+    let reply = house.call(Request::OpenSession(data.opening(&known)));
+    assert_eq!(refusal(&reply), Problem::NotAllowed);
+}
+
+#[test]
+fn keys_are_the_same_after_a_restart_and_differ_between_sessions() {
+    let mut scene = Scene::new();
+    let id = scene.data.id();
+    let first: Vec<_> = (0..3).map(|i| key(&mut |r| scene.house.call(r), id, i)).collect();
+    scene.house.restart();
+    let again: Vec<_> = (0..3).map(|i| key(&mut |r| scene.house.call(r), id, i)).collect();
+    assert_eq!(first, again);
+    let next = DataOwner::new(&scene.data.key, scene.model.id());
+    open(&mut |r| scene.house.call(r), &scene.known, &next);
+    assert_ne!(key(&mut |r| scene.house.call(r), next.id(), 0).key, first[0].key);
+    let refused = |session, index| refusal(&scene.house.call(Request::MakeKey { session, index }));
+    assert_eq!(refused(id, 3), Problem::UnknownKey);
+    assert_eq!(refused(SessionId([1; 32]), 0), Problem::UnknownSession);
+}
+
+#[test]
+fn identity_and_audit_chain_survive_and_verify() {
+    let mut scene = Scene::new();
+    let job = scene.job();
+    let reply = scene.release(&job, &scene.evaluated());
+    let appended = reply.audit.clone();
+    let receipt = released(reply).receipt.verify(&scene.known.signing).unwrap();
+    scene.house.restart();
+    let again = Known::challenge(&mut |r| scene.house.call(r));
+    assert_eq!((again.instance, again.signing), (scene.known.instance, scene.known.signing));
+    assert_eq!(again.sealing, scene.known.sealing);
+    let Response::AuditLog { entries, length } =
+        scene.house.call(Request::GetAudit { from: 0 }).response
+    else {
+        panic!("no audit log");
+    };
+    let (parsed, head) = verify_audit(AuditHead::default(), &entries).unwrap();
+    assert_eq!((length, head), (4, receipt.audit));
+    let events: Vec<AuditEvent> = parsed.iter().map(|entry| entry.event).collect();
+    assert_eq!(
+        events,
+        [
+            AuditEvent::Started,
+            AuditEvent::DeploymentRegistered,
+            AuditEvent::SessionOpened,
+            AuditEvent::Released
+        ]
+    );
+    assert_eq!(parsed[0].subject, scene.known.signing.0);
+    assert_eq!(parsed[3].job, job.job.0);
+    assert_eq!(appended, parsed[3].to_bytes());
+    for from in [4, 5, u64::MAX] {
+        let page = scene.house.call(Request::GetAudit { from }).response;
+        assert_eq!(page, Response::AuditLog { entries: Vec::new(), length: 4 });
+    }
+}
+
+#[test]
+fn a_clock_turned_back_does_not_revive_a_job() {
+    let mut scene = Scene::new();
+    let expired = JobStatement { expires: NOW + 10, ..scene.job() };
+    scene.house.clock.store(NOW + 10, Ordering::Relaxed);
+    let ciphertexts = scene.evaluated();
+    assert_eq!(refusal(&scene.release(&expired, &ciphertexts)), Problem::Expired);
+    // Something happens at that time, then the host turns the clock back and restarts.
+    released(scene.release(&scene.job(), &ciphertexts));
+    scene.house.clock.store(NOW, Ordering::Relaxed);
+    scene.house.restart();
+    assert_eq!(refusal(&scene.release(&expired, &ciphertexts)), Problem::Expired);
+}
+
+#[test]
+fn garbage_is_refused_and_changes_nothing() {
+    let scene = Scene::new();
+    let enclave = scene.house.enclave.as_ref().unwrap();
+    let records = enclave.core().state.head;
+    let serve = |bytes: &[u8]| refusal(&Reply::decode(&enclave.serve(bytes)).unwrap());
+    for bytes in [&b""[..], b"\xff\xff\xff", b"GET / HTTP/1.1\r\n\r\n", &[0; 1000]] {
+        assert_eq!(serve(bytes), Problem::Malformed);
+    }
+    let request = Request::Release(scene.data.release(&scene.job(), scene.evaluated())).encode();
+    for cut in (0..request.len()).step_by(97) {
+        assert_eq!(serve(&request[..cut]), Problem::Malformed);
+    }
+    let mut suite = scene.data.opening(&scene.known);
+    suite.seed.encapsulation.pop();
+    assert_eq!(serve(&Request::OpenSession(suite).encode()), Problem::Malformed);
+    assert_eq!(enclave.core().state.head, records);
+}
+
+#[test]
+fn health_counts() {
+    let scene = Scene::new();
+    released(scene.release(&scene.job(), &scene.evaluated()));
+    let Response::Health(health) = scene.house.call(Request::Health).response else {
+        panic!("no report");
+    };
+    assert_eq!((health.deployments, health.sessions, health.releases), (1, 1, 1));
+    assert!(health.cpu_micros > 0 && health.peak_rss_bytes >= health.rss_bytes);
+    assert!(health.release_cpu_micros > 0 && health.key_cpu_micros > 0);
+    assert_eq!(health.audit_entries, 4);
+}
