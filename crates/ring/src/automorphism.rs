@@ -2,19 +2,15 @@
 
 use crate::{
     Ntt, Poly, Ring, RingError, RingKind,
-    kernels::{
-        Backend,
-        tables::{reverse_bits, slot_to_leaf},
-    },
+    kernels::permutation::{Affine, Permutation},
 };
 
 /// The automorphism X → X^g of one ring kind and degree, as a table; the same for every prime.
 #[derive(Debug, Clone)]
 pub struct Automorphism {
     exponent: u64,
-    backend: Backend,
-    /// Slot k of the result is slot `source[k]` of the argument.
-    source: Box<[u32]>,
+    degree: usize,
+    permutation: Permutation,
 }
 
 impl Automorphism {
@@ -30,21 +26,20 @@ impl Automorphism {
             return Err(RingError::GaloisExponent(exponent));
         }
         let mut exponent = exponent % order;
-        // Leaf k is the evaluation at ψ^(1 + step·brv(k)). With step 4 only the points 1 modulo 4 are
-        // kept; exponents 3 modulo 4 reach them through the equal map X^−g.
+        // Here the points are ψ to the powers 1 modulo 4; exponents 3 modulo 4 reach them through the
+        // equal map X^−g.
         if ring.kind() == RingKind::ConjugateInvariant && exponent % 4 == 3 {
             exponent = order - exponent;
         }
+        // Points are ψ^(1 + step·t), and (1 + step·t)·g = 1 + step·(g·t + (g−1)/step).
         let step = order / n;
-        let source = (0..ring.degree())
-            .map(|slot| {
-                let leaf = slot_to_leaf(log_n, slot);
-                let point = 1 + step * reverse_bits(leaf, log_n) as u64;
-                let image = (point * exponent % order - 1) / step;
-                slot_to_leaf(log_n, reverse_bits(image as usize, log_n)) as u32
-            })
-            .collect();
-        Ok(Self { exponent, backend: ring.backend(), source })
+        let affine = Affine {
+            log_n,
+            multiplier: exponent as usize,
+            addend: ((exponent - 1) / step) as usize,
+        };
+        let permutation = Permutation::new(ring.backend(), affine);
+        Ok(Self { exponent, degree: ring.degree(), permutation })
     }
 
     /// The automorphism that moves slot i + `steps` to slot i, cyclically: X → X^(5^steps).
@@ -91,11 +86,11 @@ impl Automorphism {
     /// [`RingError::Length`] unless both slices have N entries.
     pub fn apply_limb(&self, x: &[u64], out: &mut [u64]) -> Result<(), RingError> {
         for found in [x.len(), out.len()] {
-            if found != self.source.len() {
-                return Err(RingError::Length { expected: self.source.len(), found });
+            if found != self.degree {
+                return Err(RingError::Length { expected: self.degree, found });
             }
         }
-        self.backend.permute(&self.source, x, out);
+        self.permutation.apply(x, out);
         Ok(())
     }
 

@@ -21,6 +21,25 @@
 //!
 //! Residues are fully reduced, in `[0, p)`, on both sides of every public function unless it says
 //! otherwise. Results do not depend on the [`Kernel`]: they are equal bit for bit.
+//!
+//! # Example
+//!
+//! ```
+//! use adyton_ring::{Ring, RingKind, ntt_primes};
+//!
+//! # fn main() -> Result<(), adyton_ring::RingError> {
+//! let primes = ntt_primes(RingKind::ConjugateInvariant, 4, 30, 2, &[])?;
+//! let ring = Ring::new(RingKind::ConjugateInvariant, 4, &primes)?;
+//! // (X + X⁻¹)² = 2 + (X² + X⁻²)
+//! let mut coefficients = vec![0; ring.degree()];
+//! coefficients[1] = 1;
+//! let x = ring.forward(ring.from_signed(&ring.full_basis(), &coefficients)?)?;
+//! let mut square = x.clone();
+//! ring.mul_assign(&mut square, &x)?;
+//! assert_eq!(ring.to_centred_f64(&ring.inverse(square)?)?[..3], [2.0, 0.0, 1.0]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod automorphism;
 mod basis;

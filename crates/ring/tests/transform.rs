@@ -106,6 +106,26 @@ fn automorphisms_substitute() {
     }
 }
 
+#[test]
+fn kernels_permute_alike() {
+    for kind in KINDS {
+        for log_n in [10, 13, 16] {
+            let reference = ring(kind, log_n, 40, 1, adyton_ring::Kernel::Portable);
+            let x = Random(2).residues(1 << 40, reference.degree());
+            for g in [1, 3, 25, kind.root_order(log_n) - 1, 3 * reference.degree() as u64 + 13] {
+                let mut expected = vec![0; x.len()];
+                Automorphism::new(&reference, g).unwrap().apply_limb(&x, &mut expected).unwrap();
+                for kernel in kernels() {
+                    let ring = ring(kind, log_n, 40, 1, kernel);
+                    let mut out = vec![0; x.len()];
+                    Automorphism::new(&ring, g).unwrap().apply_limb(&x, &mut out).unwrap();
+                    assert!(out == expected, "{kernel} {kind:?} {log_n} {g}");
+                }
+            }
+        }
+    }
+}
+
 /// NTT-friendly primes of every bit length: the largest, the smallest, and some in between.
 fn assorted_primes(kind: RingKind, log_n: u8) -> Vec<u64> {
     let order = kind.root_order(log_n);

@@ -6,6 +6,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod permutation;
 mod portable;
 pub(crate) mod tables;
 
@@ -266,11 +267,6 @@ impl Backend {
         outs: [&mut [u64]; 2],
     ) {
         dispatch!(self, dot2::<ADD>(m, terms, outs));
-    }
-
-    /// `out[k] = x[source[k]]`; every entry of `source` is below `x.len()`.
-    pub(crate) fn permute(self, source: &[u32], x: &[u64], out: &mut [u64]) {
-        dispatch!(self, permute(source, x, out));
     }
 
     /// Forward transform in place; inputs below 2^47, outputs reduced.

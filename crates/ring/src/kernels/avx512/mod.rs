@@ -14,6 +14,7 @@
 
 mod dot;
 mod ntt;
+mod permute;
 mod pointwise;
 mod vector;
 
@@ -21,6 +22,7 @@ use super::{Checked, NttTables, PairTerm, SingleTerm};
 use crate::modulus::{Modulus, ShoupFactor};
 
 pub(crate) use ntt::LaneTwiddles;
+pub(crate) use permute::BlockPermutation;
 
 /// Proof that this processor has AVX-512 F, DQ, VL and IFMA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +57,7 @@ entries! {
     pointwise::scale_assign(m: &Modulus, x: &mut [u64], w: ShoupFactor);
     pointwise::sub_scale_assign(m: &Modulus, x: &mut [u64], y: &[u64], w: ShoupFactor);
     pointwise::offset(x: &[u64], c: u64, out: &mut [u64]);
-    pointwise::permute(source: &[u32], x: &[u64], out: &mut [u64]);
+    permute::permute(permutation: &BlockPermutation, x: &[u64], out: &mut [u64]);
     dot::combine[OWN](m: &Modulus, c: u64, f_own: u64, f: &[u64], x: &[&[u64]], out: &mut [u64]);
     dot::dot4[ADD](m: &Modulus, terms: Checked<'_, PairTerm<'_>>, outs: [&mut [u64]; 4]);
     dot::dot3[ADD](m: &Modulus, terms: Checked<'_, PairTerm<'_>>, outs: [&mut [u64]; 3]);

@@ -92,23 +92,3 @@ pub(super) fn offset(x: &[u64], c: u64, out: &mut [u64]) {
     let c = splat(c);
     zip(out, [x], |_, [x]| _mm512_add_epi64(x, c));
 }
-
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-pub(super) fn permute(source: &[u32], x: &[u64], out: &mut [u64]) {
-    let Some(last) = x.len().checked_sub(1) else { return };
-    // Indices are clamped, so that no gather leaves the slice whatever the table says.
-    let last = _mm256_set1_epi32(i32::try_from(last).unwrap_or(i32::MAX));
-    let (sources, rest) = source.as_chunks::<LANES>();
-    let (outs, outs_rest) = out.as_chunks_mut::<LANES>();
-    for (source, out) in sources.iter().zip(outs) {
-        // SAFETY: the load covers the chunk of eight indices; every clamped index is within x; the
-        // store covers the chunk of eight words.
-        unsafe {
-            let index = _mm256_min_epu32(_mm256_loadu_si256(source.as_ptr().cast()), last);
-            store(out.as_mut_ptr(), _mm512_i32gather_epi64::<8>(index, x.as_ptr().cast()));
-        }
-    }
-    for (&source, out) in rest.iter().zip(outs_rest) {
-        *out = x[source as usize];
-    }
-}
