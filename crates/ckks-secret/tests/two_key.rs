@@ -173,6 +173,55 @@ fn grouped_products_equal_single_ones() {
     }
 }
 
+/// Prepared products are the products one by one, bit for bit, with and without a bias, encrypted and plain.
+#[test]
+fn prepared_products_equal_single_ones() {
+    for parameters in all_parameters() {
+        let mut world = World::new(&parameters);
+        let level = parameters.top_level();
+        let scale = adyton_ckks::Scale::pow2(30);
+        let square = scale.square();
+        let values: Vec<_> = (0..9).map(|i| world.values(i)).collect();
+        let plain: Vec<_> = values
+            .iter()
+            .map(|values| world.encoder.encode(values, level, &scale).unwrap())
+            .collect();
+        let encrypted: Vec<_> =
+            values.iter().map(|v| world.encrypt(|s| &s.model, v, level, &scale)).collect();
+        let plain_bias = world.encoder.encode(&values[0], level, &square).unwrap();
+        let bias = world.encrypt(|s| &s.model, &values[0], level, &square);
+        let operands: Vec<_> =
+            values.iter().map(|v| world.encrypt(|s| &s.input, v, level, &scale)).collect();
+        let groups: Vec<Vec<_>> = operands.chunks(3).map(|group| group.iter().collect()).collect();
+        let groups: Vec<&[&Ciphertext<InputKey>]> = groups.iter().map(Vec::as_slice).collect();
+        let kinds: [(Vec<_>, _); 2] = [
+            (encrypted.iter().map(Weight::Encrypted).collect(), Weight::Encrypted(&bias)),
+            (plain.iter().map(Weight::Plain).collect(), Weight::Plain(&plain_bias)),
+        ];
+        for (weights, bias) in &kinds {
+            let biases = [None, Some(*bias), None];
+            let rows: Vec<_> = weights
+                .chunks(3)
+                .zip(biases)
+                .map(|(row, bias)| world.evaluator.prepare(row, bias).unwrap())
+                .collect();
+            let rows: Vec<_> = rows.iter().collect();
+            let found = world.evaluator.products_prepared(&rows, &groups).unwrap();
+            for ((row, bias), found) in weights.chunks(3).zip(biases).zip(&found) {
+                let expected = world.evaluator.products_grouped(row, &groups, bias).unwrap();
+                assert_eq!(*found, expected);
+            }
+        }
+        let mixed = [kinds[0].0[0], kinds[1].0[0]];
+        assert_eq!(world.evaluator.prepare(&mixed, None).unwrap_err(), CkksError::MixedWeights);
+        let short = world.evaluator.prepare(&kinds[0].0[..2], None).unwrap();
+        assert_eq!(
+            world.evaluator.products_prepared(&[&short], &groups),
+            Err(CkksError::GroupLength { weights: 2, operands: 3 })
+        );
+    }
+}
+
 /// Rotations of result and input ciphertexts from one decomposition.
 #[test]
 fn hoisted_rotations_rotate_left() {

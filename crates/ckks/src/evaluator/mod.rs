@@ -10,12 +10,17 @@
 //! against rounding a degree-1 ciphertext. Switching first costs no more transforms, since the division by P and by the rescaled
 //! primes is one division ([`Evaluator::switch_sum`], [`Evaluator::relinearize`] with `rescale`).
 
+mod accumulate;
 mod linear;
+mod prepared;
 mod products;
 mod switch;
 
+pub use prepared::PreparedWeights;
 pub use products::Weight;
 pub use switch::SwitchTerm;
+
+use std::sync::Arc;
 
 use adyton_ring::{Ntt, Poly};
 
@@ -23,16 +28,19 @@ use crate::ciphertext::check_basis;
 use crate::{CkksError, Parameters, Scale};
 
 /// Adds, multiplies, rotates and rescales ciphertexts of one set of parameters.
+///
+/// Clones share the parameters and a pool of scratch memory, which grows to what concurrent calls need and is freed with the last clone.
 #[derive(Clone, Debug)]
 pub struct Evaluator {
     parameters: Parameters,
+    scratch: Arc<accumulate::Pool>,
 }
 
 impl Evaluator {
     /// An evaluator for these parameters.
     #[must_use]
     pub fn new(parameters: &Parameters) -> Self {
-        Self { parameters: parameters.clone() }
+        Self { parameters: parameters.clone(), scratch: Arc::default() }
     }
 
     /// The parameters.

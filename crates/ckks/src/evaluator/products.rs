@@ -103,7 +103,11 @@ impl Evaluator {
         Ok(sums)
     }
 
-    fn check_weight(&self, weight: &Weight<'_>, common: Common<'_>) -> Result<(), CkksError> {
+    pub(super) fn check_weight(
+        &self,
+        weight: &Weight<'_>,
+        common: Common<'_>,
+    ) -> Result<(), CkksError> {
         common.check(weight.level(), weight.scale())?;
         match weight {
             Weight::Encrypted(weight) => self.check_polys(weight.level, &[&weight.b, &weight.a]),
@@ -197,6 +201,14 @@ impl Evaluator {
 }
 
 impl<'a> Weight<'a> {
+    /// The weight's polynomials: b and a, or the plain one.
+    pub(super) fn polys(&self) -> Vec<&'a Poly<Ntt>> {
+        match *self {
+            Self::Encrypted(weight) => vec![&weight.b, &weight.a],
+            Self::Plain(weight) => vec![weight.poly()],
+        }
+    }
+
     /// The weight's level.
     #[must_use]
     pub fn level(&self) -> u8 {

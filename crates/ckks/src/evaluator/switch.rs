@@ -1,15 +1,14 @@
 //! Key switching to the result key: sums with one mod-down, hoisted rotations, relinearization.
 //!
-//! Hybrid key switching with α primes a digit and several special primes (Han, Ki, ePrint 2019/688). A sum works prime by
-//! prime: the limbs of all digits modulo one prime are made, multiplied with the keys in one lazily reduced sum, rotated and
-//! accumulated over Q_ℓ·P, so that scratch is a few limbs and the division by P happens once.
+//! Here terms are gathered by rotation and secret and keys are looked up; the arithmetic is in [`super::accumulate`].
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use adyton_ring::{AlignedBuffer, Automorphism, Digits, ModUp, Ntt, Poly, Ring, SingleTerm};
+use adyton_ring::{Ntt, Poly, Ring};
 
+use super::accumulate::{Accumulator, Rotated};
 use super::{Common, Evaluator};
 use crate::{
     Ciphertext, CkksError, Degree2, EvaluationKey, InputKey, KeySet, KeySource, KeySpec,
@@ -32,28 +31,6 @@ pub enum SwitchTerm<'a> {
 struct Gathered<'a> {
     one: Option<Cow<'a, Poly<Ntt>>>,
     by_source: BTreeMap<KeySource, Cow<'a, Poly<Ntt>>>,
-}
-
-/// One component with its digits and key.
-struct Switched<'a> {
-    poly: &'a Poly<Ntt>,
-    digits: Digits<'a>,
-    key: Arc<EvaluationKey>,
-}
-
-/// What one rotation contributes to a sum.
-struct Rotated<'a> {
-    one: Option<&'a Poly<Ntt>>,
-    /// A component under `s_R` that needs no key; only without a rotation.
-    direct: Option<&'a Poly<Ntt>>,
-    switched: Vec<Switched<'a>>,
-}
-
-/// Buffers of one limb each, reused for every prime and rotation.
-struct Scratch {
-    digits: AlignedBuffer,
-    sums: [AlignedBuffer; 2],
-    limb: AlignedBuffer,
 }
 
 impl Evaluator {
@@ -130,22 +107,21 @@ impl Evaluator {
         };
         // All keys first: nothing is computed if one is missing.
         let found = rotations.iter().map(key_of).collect::<Result<Vec<_>, CkksError>>()?;
-        let digits = match found.iter().any(Option::is_some) {
-            false => Vec::new(),
-            true => {
-                let mod_up = self.parameters().mod_up(x.level)?;
-                let digits = mod_up.decompose(&x.a)?;
-                (0..mod_up.digit_count())
-                    .map(|digit| mod_up.digit(&digits, digit))
-                    .collect::<Result<Vec<_>, _>>()?
-            }
+        let mut hoisted = match found.iter().any(Option::is_some) {
+            false => None,
+            true => Some(Accumulator::new(self, x.level)?),
         };
+        if let Some(hoisted) = &mut hoisted {
+            hoisted.hoist(&x.a)?;
+        }
         let new = |b, a| Ciphertext::new(b, a, x.level, x.scale.clone());
         found
             .into_iter()
-            .map(|key| match key {
-                None => Ok(new(x.b.clone(), x.a.clone())),
-                Some(key) => self.rotate_digits(&x.b, &digits, &key).map(|[b, a]| new(b, a)),
+            .map(|key| match (key, &mut hoisted) {
+                (Some(key), Some(hoisted)) => {
+                    hoisted.switch_hoisted(&x.b, &key).map(|[b, a]| new(b, a))
+                }
+                _ => Ok(new(x.b.clone(), x.a.clone())),
             })
             .collect()
     }
@@ -174,39 +150,6 @@ impl Evaluator {
         Ok(key)
     }
 
-    /// σ(digits · key / P + (b, 0)).
-    fn rotate_digits(
-        &self,
-        b: &Poly<Ntt>,
-        digits: &[Poly<Ntt>],
-        key: &EvaluationKey,
-    ) -> Result<[Poly<Ntt>; 2], CkksError> {
-        let ring = self.parameters().ring();
-        let basis = self.parameters().key_basis(key.spec().level)?;
-        let mut sums = [Poly::zero(ring, basis)?, Poly::zero(ring, basis)?];
-        let [sum_b, sum_a] = &mut sums;
-        let mut terms = Vec::with_capacity(digits.len());
-        let outs = sum_b.limbs_mut().zip(sum_a.limbs_mut());
-        for ((limb, residue), (out_b, out_a)) in ring.residues(basis)?.enumerate().zip(outs) {
-            terms.clear();
-            terms.extend(digits.iter().zip(&key.digits).map(|(digit, [b, a])| SingleTerm {
-                w: digit.limb(limb),
-                b: b.limb(limb),
-                a: a.limb(limb),
-            }));
-            residue.dot2(&terms, [out_b, out_a])?;
-        }
-        let divider = self.parameters().mod_down(key.spec().level, false)?;
-        let mut switched_b = divider.apply(&sums[0])?;
-        // P·b over P is b exactly, so it may as well be added after the division.
-        ring.add_assign(&mut switched_b, b)?;
-        let switched_a = divider.apply(&sums[1])?;
-        Ok(match &key.automorphism {
-            None => [switched_b, switched_a],
-            Some(rotation) => [rotation.apply(&switched_b)?, rotation.apply(&switched_a)?],
-        })
-    }
-
     fn switch(
         &self,
         common: Common<'_>,
@@ -233,21 +176,27 @@ impl Evaluator {
                 }
             }
         }
-        let sums = if found.is_empty() {
-            self.sum_without_keys(level, groups)?
-        } else {
-            self.sum_with_keys(level, groups, &found)?
-        };
-        let [b, a] = match (found.is_empty(), rescale) {
-            (true, false) => sums,
-            (true, true) => {
+        let [b, a] = if found.is_empty() {
+            let sums = self.sum_without_keys(level, groups)?;
+            if rescale {
                 let divider = self.parameters().rescale_divider(level)?;
                 [divider.apply(&sums[0])?, divider.apply(&sums[1])?]
+            } else {
+                sums
             }
-            (false, _) => {
-                let divider = self.parameters().mod_down(level, rescale)?;
-                [divider.apply(&sums[0])?, divider.apply(&sums[1])?]
+        } else {
+            let mut sum = Accumulator::new(self, level)?;
+            for (&rotation, group) in groups {
+                let mut rotated = Rotated { one: group.one.as_deref(), ..Rotated::default() };
+                for (&source, poly) in &group.by_source {
+                    match found.get(&(rotation, source)) {
+                        None => rotated.direct = Some(poly),
+                        Some(key) => rotated.switched.push((poly, Arc::clone(key))),
+                    }
+                }
+                sum.add(&rotated)?;
             }
+            sum.divide(rescale)?
         };
         Ok(Ciphertext::new(b, a, level_after, scale))
     }
@@ -269,147 +218,6 @@ impl Evaluator {
             }
         }
         Ok(sums)
-    }
-
-    /// The sum over Q_ℓ·P.
-    fn sum_with_keys(
-        &self,
-        level: u8,
-        groups: &BTreeMap<u32, Gathered<'_>>,
-        keys: &BTreeMap<(u32, KeySource), Arc<EvaluationKey>>,
-    ) -> Result<[Poly<Ntt>; 2], CkksError> {
-        let ring = self.parameters().ring();
-        let mod_up = self.parameters().mod_up(level)?;
-        let basis = mod_up.extended_basis();
-        let mut sums = [Poly::zero(ring, basis)?, Poly::zero(ring, basis)?];
-        let most = groups.values().map(|group| group.by_source.len()).max().unwrap_or(0);
-        let mut scratch = Scratch::new(ring.degree(), most * mod_up.digit_count());
-        for (&rotation, group) in groups {
-            let mut rotated =
-                Rotated { one: group.one.as_deref(), direct: None, switched: Vec::new() };
-            for (&source, poly) in &group.by_source {
-                match keys.get(&(rotation, source)) {
-                    None => rotated.direct = Some(poly),
-                    Some(key) => rotated.switched.push(Switched {
-                        poly,
-                        digits: mod_up.decompose(poly)?,
-                        key: Arc::clone(key),
-                    }),
-                }
-            }
-            let [sum_b, sum_a] = &mut sums;
-            for (limb, (out_b, out_a)) in sum_b.limbs_mut().zip(sum_a.limbs_mut()).enumerate() {
-                self.add_rotated(level, limb, &rotated, [out_b, out_a], &mut scratch)?;
-            }
-        }
-        Ok(sums)
-    }
-
-    /// Adds one rotation's contribution modulo the prime at position `limb` of Q_ℓ·P.
-    fn add_rotated(
-        &self,
-        level: u8,
-        limb: usize,
-        rotated: &Rotated<'_>,
-        [out_b, out_a]: [&mut [u64]; 2],
-        scratch: &mut Scratch,
-    ) -> Result<(), CkksError> {
-        let parameters = self.parameters();
-        let ring = parameters.ring();
-        let mod_up = parameters.mod_up(level)?;
-        let digit_primes = usize::from(parameters.gadget(level)?.digit_primes);
-        let degree = ring.degree();
-        let prime = usize::from(mod_up.extended_basis().indices()[limb]);
-        let residue = ring.residue(prime);
-        // The digit that the limb's own prime is in; none for special primes.
-        let own_digit = (limb < mod_up.basis().len()).then_some(limb / digit_primes);
-
-        make_digits(mod_up, limb, own_digit, &rotated.switched, &mut scratch.digits)?;
-        let mut made = scratch.digits.chunks_exact(degree);
-        let mut terms = Vec::with_capacity(rotated.switched.len() * mod_up.digit_count());
-        for switched in &rotated.switched {
-            for (digit, [b, a]) in switched.key.digits.iter().enumerate() {
-                // A limb of the digit's own primes is the component's limb as it stands.
-                let w = if own_digit == Some(digit) {
-                    switched.poly.limb(limb)
-                } else {
-                    made.next().unwrap_or_default()
-                };
-                terms.push(SingleTerm { w, b: b.limb(limb), a: a.limb(limb) });
-            }
-        }
-        let rotation = rotated.switched.iter().find_map(|s| s.key.automorphism.as_ref());
-        let [sum_b, sum_a] = &mut scratch.sums;
-        match rotation {
-            None => {
-                residue.dot2_add(&terms, [&mut *out_b, &mut *out_a])?;
-            }
-            Some(_) => residue.dot2(&terms, [&mut *sum_b, &mut *sum_a])?,
-        }
-        // P·x has no part modulo the special primes.
-        if let Some(digit) = own_digit {
-            let special = residue.modulus().shoup(mod_up.gadget_factor(digit, limb));
-            let mut add_times_p = |x: &Poly<Ntt>, out: &mut [u64]| {
-                scratch.limb.copy_from_slice(x.limb(limb));
-                residue.scale_assign(&mut scratch.limb, special);
-                residue.add_assign(out, &scratch.limb)
-            };
-            if let Some(one) = rotated.one {
-                add_times_p(one, if rotation.is_none() { &mut *out_b } else { &mut *sum_b })?;
-            }
-            if let Some(direct) = rotated.direct {
-                add_times_p(direct, &mut *out_a)?;
-            }
-        }
-        if let Some(rotation) = rotation {
-            add_image(residue, rotation, sum_b, &mut scratch.limb, out_b)?;
-            add_image(residue, rotation, sum_a, &mut scratch.limb, out_a)?;
-        }
-        Ok(())
-    }
-}
-
-/// `out += σ(x)`.
-fn add_image(
-    residue: &adyton_ring::ResidueRing,
-    rotation: &Automorphism,
-    x: &[u64],
-    image: &mut [u64],
-    out: &mut [u64],
-) -> Result<(), CkksError> {
-    rotation.apply_limb(x, image)?;
-    Ok(residue.add_assign(out, image)?)
-}
-
-/// Fills `out` with the limbs, modulo one prime, of all digits but those that contain the prime.
-fn make_digits(
-    mod_up: &ModUp,
-    limb: usize,
-    own_digit: Option<usize>,
-    switched: &[Switched<'_>],
-    out: &mut AlignedBuffer,
-) -> Result<(), CkksError> {
-    let Some(degree) = switched.first().map(|switched| switched.poly.degree()) else {
-        return Ok(());
-    };
-    let mut limbs = out.chunks_exact_mut(degree);
-    for switched in switched {
-        for digit in (0..mod_up.digit_count()).filter(|&digit| own_digit != Some(digit)) {
-            if let Some(out) = limbs.next() {
-                mod_up.limb_into(&switched.digits, digit, limb, out)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-impl Scratch {
-    fn new(degree: usize, digits: usize) -> Self {
-        Self {
-            digits: AlignedBuffer::zeroed(digits * degree),
-            sums: [AlignedBuffer::zeroed(degree), AlignedBuffer::zeroed(degree)],
-            limb: AlignedBuffer::zeroed(degree),
-        }
     }
 }
 

@@ -1,0 +1,274 @@
+//! Weights laid out for one sequential pass, and products of many sums at once.
+//!
+//! Products are bound by memory: a weight is 2·N residues a prime, used once for each group of operands. Read term by term from
+//! separate polynomials, every step touches hundreds of pages; laid out block by block in the order of use, a whole sum's weights are one
+//! sequential stream. And when several sums share their operands, as the rows of a linear layer do, each block of operands is gathered once
+//! and stays in the second-level cache while the rows pass over it.
+
+use adyton_ring::{AlignedBuffer, Basis, Ntt, PairTerm, Poly, ResidueRing, SingleTerm};
+
+use super::products::Weight;
+use super::{Common, Evaluator};
+use crate::{Ciphertext, CkksError, OperandRole, ProductSum, Scale};
+
+/// Coefficients of a block: 512 bytes of each polynomial.
+const BLOCK: usize = 64;
+
+/// The weights and bias of one sum of products, in the order in which [`Evaluator::products_prepared`] reads them: prime by prime, block
+/// by block of coefficients, weight by weight. It takes the same memory as the weights, which may be dropped.
+#[derive(Clone, Debug)]
+pub struct PreparedWeights {
+    basis: Basis,
+    level: u8,
+    scale: Scale,
+    count: usize,
+    /// Polynomials of a weight: 2 encrypted, 1 plain.
+    parts: usize,
+    data: AlignedBuffer,
+    /// As many polynomials as a weight has.
+    bias: Option<(Vec<Poly<Ntt>>, Scale)>,
+}
+
+impl PreparedWeights {
+    /// Number of weights.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is no weight; never so for what [`Evaluator::prepare`] made.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether the weights are under the model key.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.parts == 2
+    }
+
+    /// The weights' level.
+    #[must_use]
+    pub fn level(&self) -> u8 {
+        self.level
+    }
+
+    /// The weights' scale.
+    #[must_use]
+    pub fn scale(&self) -> &Scale {
+        &self.scale
+    }
+
+    /// Bytes of memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let bias = self.bias.iter().flat_map(|(polys, _)| polys);
+        8 * (self.data.len() + bias.map(|poly| poly.as_slice().len()).sum::<usize>())
+    }
+
+    /// The residues of one block of one prime: for each weight its polynomials.
+    fn block(&self, limb: usize, block: usize, degree: usize) -> &[u64] {
+        let chunk = BLOCK.min(degree);
+        let len = self.count * self.parts * chunk;
+        let start = (limb * (degree / chunk) + block) * len;
+        &self.data[start..start + len]
+    }
+}
+
+impl Evaluator {
+    /// Lays out the weights of one sum, and its bias, for [`Evaluator::products_prepared`].
+    ///
+    /// # Errors
+    /// [`CkksError::Empty`], [`CkksError::MixedWeights`], [`CkksError::LevelMismatch`], [`CkksError::ScaleMismatch`],
+    /// [`CkksError::ForeignOperand`].
+    pub fn prepare(
+        &self,
+        weights: &[Weight<'_>],
+        bias: Option<Weight<'_>>,
+    ) -> Result<PreparedWeights, CkksError> {
+        let Some(first) = weights.first() else { return Err(CkksError::Empty) };
+        let common = Common { level: first.level(), scale: first.scale() };
+        for weight in weights {
+            self.check_weight(weight, common)?;
+        }
+        if let Some(bias) = &bias {
+            self.check_weight(bias, Common { level: common.level, scale: bias.scale() })?;
+        }
+        let parts = first.polys().len();
+        if weights.iter().chain(&bias).any(|weight| weight.polys().len() != parts) {
+            return Err(CkksError::MixedWeights);
+        }
+        let (basis, degree) =
+            (self.parameters().basis(common.level)?.clone(), self.parameters().degree());
+        let polys: Vec<&Poly<Ntt>> = weights.iter().flat_map(|weight| weight.polys()).collect();
+        let mut data = AlignedBuffer::zeroed(polys.len() * basis.len() * degree);
+        gather(&polys, 0..basis.len(), degree, &mut data);
+        Ok(PreparedWeights {
+            basis,
+            level: common.level,
+            scale: common.scale.clone(),
+            count: weights.len(),
+            parts,
+            data,
+            bias: bias
+                .map(|bias| (bias.polys().into_iter().cloned().collect(), bias.scale().clone())),
+        })
+    }
+
+    /// [`Evaluator::products_grouped`] for several prepared sums that share their operands: `sums[row][group]` = Σ weight ⊗ operand + bias.
+    /// Each weight is read from memory once, and so is each operand. Memory for all sums is allocated: bound rows × groups.
+    ///
+    /// # Errors
+    /// [`CkksError::Empty`], [`CkksError::GroupLength`] unless all rows and groups have one length, [`CkksError::MixedWeights`] unless all
+    /// rows are encrypted or all plain, [`CkksError::LevelMismatch`], [`CkksError::ScaleMismatch`], [`CkksError::ForeignOperand`].
+    pub fn products_prepared<K: OperandRole>(
+        &self,
+        rows: &[&PreparedWeights],
+        groups: &[&[&Ciphertext<K>]],
+    ) -> Result<Vec<Vec<ProductSum<K>>>, CkksError> {
+        let (Some(row), Some(operand)) =
+            (rows.first(), groups.first().and_then(|group| group.first()))
+        else {
+            return Err(CkksError::Empty);
+        };
+        let (level, degree) = (operand.level, self.parameters().degree());
+        let basis = self.parameters().basis(level)?;
+        let scale = row.scale.mul(&operand.scale);
+        for other in rows {
+            Common { level, scale: &row.scale }.check(other.level, &other.scale)?;
+            if other.basis != *basis {
+                return Err(CkksError::ForeignOperand { level: other.level });
+            }
+            if other.parts != row.parts {
+                return Err(CkksError::MixedWeights);
+            }
+            if let Some((_, bias)) = &other.bias {
+                Common { level, scale: &scale }.check(level, bias)?;
+            }
+        }
+        for x in groups.iter().copied().flatten() {
+            Common { level, scale: &operand.scale }.check(x.level, &x.scale)?;
+            self.check_polys(x.level, &[&x.b, &x.a])?;
+        }
+        for (weights, operands) in
+            rows.iter().flat_map(|row| groups.iter().map(|group| (row.count, group.len())))
+        {
+            if weights != operands {
+                return Err(CkksError::GroupLength { weights, operands });
+            }
+        }
+        let mut sums = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut sums_of_row = Vec::with_capacity(groups.len());
+            for _ in groups {
+                sums_of_row.push(self.biased(row, level, &scale)?);
+            }
+            sums.push(sums_of_row);
+        }
+
+        let polys: Vec<Vec<&Poly<Ntt>>> =
+            groups.iter().map(|group| group.iter().flat_map(|x| [&x.b, &x.a]).collect()).collect();
+        let chunk = BLOCK.min(degree);
+        let width = 2 * row.count * chunk;
+        let mut operands = AlignedBuffer::zeroed(groups.len() * width);
+        for (limb, residue) in self.parameters().ring().residues(basis)?.enumerate() {
+            for block in 0..degree / chunk {
+                let at = Place { limb, start: block * chunk, len: chunk };
+                for (polys, out) in polys.iter().zip(operands.chunks_exact_mut(width)) {
+                    at.copy(polys, out);
+                }
+                for (row, sums) in rows.iter().zip(&mut sums) {
+                    let weights = row.block(limb, block, degree);
+                    for (operands, sum) in operands.chunks_exact(width).zip(sums) {
+                        add_block(residue, row.bias.is_some(), at, weights, operands, sum)?;
+                    }
+                }
+            }
+        }
+        Ok(sums)
+    }
+
+    /// The bias, or zero, as a sum.
+    fn biased<K: OperandRole>(
+        &self,
+        row: &PreparedWeights,
+        level: u8,
+        scale: &Scale,
+    ) -> Result<ProductSum<K>, CkksError> {
+        let mut bias = row.bias.iter().flat_map(|(polys, _)| polys.iter().cloned());
+        let mut next = || bias.next().map_or_else(|| self.zero(level), Ok);
+        let one = next()?;
+        let encrypted = match row.is_encrypted() {
+            true => Some([next()?, self.zero(level)?]),
+            false => None,
+        };
+        Ok(ProductSum::new(one, self.zero(level)?, encrypted, level, scale.clone()))
+    }
+}
+
+/// A block of coefficients of one prime.
+#[derive(Clone, Copy)]
+struct Place {
+    limb: usize,
+    start: usize,
+    len: usize,
+}
+
+impl Place {
+    /// Copies the block of every polynomial, one after the other.
+    fn copy(self, polys: &[&Poly<Ntt>], out: &mut [u64]) {
+        for (poly, out) in polys.iter().zip(out.chunks_exact_mut(self.len)) {
+            out.copy_from_slice(&poly.limb(self.limb)[self.start..self.start + self.len]);
+        }
+    }
+
+    /// The block of one polynomial.
+    fn of(self, poly: &mut Poly<Ntt>) -> &mut [u64] {
+        &mut poly.limb_mut(self.limb)[self.start..self.start + self.len]
+    }
+}
+
+/// Copies polynomials into the order of [`PreparedWeights`].
+fn gather(polys: &[&Poly<Ntt>], limbs: std::ops::Range<usize>, degree: usize, out: &mut [u64]) {
+    let len = BLOCK.min(degree);
+    let places = limbs
+        .flat_map(|limb| (0..degree).step_by(len).map(move |start| Place { limb, start, len }));
+    for (place, out) in places.zip(out.chunks_exact_mut(polys.len() * len)) {
+        place.copy(polys, out);
+    }
+}
+
+/// One block of one sum; added to what the sum holds if it began with a bias.
+fn add_block<K: OperandRole>(
+    residue: &ResidueRing,
+    add: bool,
+    at: Place,
+    weights: &[u64],
+    operands: &[u64],
+    sum: &mut ProductSum<K>,
+) -> Result<(), CkksError> {
+    let len = at.len;
+    let operands = operands.chunks_exact(2 * len).map(|pair| pair.split_at(len));
+    if let Some([model, both]) = &mut sum.encrypted {
+        let terms: Vec<_> = weights
+            .chunks_exact(2 * len)
+            .zip(operands)
+            .map(|(weight, (b2, a2))| {
+                let (b, a) = weight.split_at(len);
+                PairTerm { b, a, b2, a2 }
+            })
+            .collect();
+        let outs = [&mut sum.one, model, &mut sum.operand, both].map(|out| at.of(out));
+        if add { residue.dot4_add(&terms, outs)? } else { residue.dot4(&terms, outs)? }
+    } else {
+        let terms: Vec<_> = weights
+            .chunks_exact(len)
+            .zip(operands)
+            .map(|(w, (b, a))| SingleTerm { w, b, a })
+            .collect();
+        let outs = [&mut sum.one, &mut sum.operand].map(|out| at.of(out));
+        if add { residue.dot2_add(&terms, outs)? } else { residue.dot2(&terms, outs)? }
+    }
+    Ok(())
+}
