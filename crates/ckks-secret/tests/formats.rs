@@ -140,3 +140,39 @@ fn objects_of_other_parameters_are_refused() {
         Err(CkksError::ForeignOperand { level: 0 })
     );
 }
+
+/// The bytes themselves, by digest: a change of any format, sampler or derivation shows here and needs a new format version.
+#[test]
+fn golden_bytes() {
+    let mut world = world();
+    let parameters = world.parameters.clone();
+    let plaintext = world.encoder.encode(&[1.0, -0.5], 2, &Scale::pow2(30)).unwrap();
+    let seeded = world.secrets.model.encrypt(&plaintext, &mut world.randomness).unwrap();
+    let full = seeded.expand(&parameters).unwrap();
+    let generator =
+        KeyGenerator::new(&world.secrets.model, &world.secrets.input, &world.secrets.result)
+            .unwrap();
+    let spec = KeySpec { source: KeySource::ModelTimesInput, rotation: 3, level: 2 };
+    let key = generator.evaluation_key(&spec, &mut world.randomness).unwrap();
+    let public = world.secrets.input.public_key(1, &mut world.randomness).unwrap();
+    let found = [
+        parameters.literal().to_bytes(),
+        plaintext.encode(&parameters).unwrap(),
+        seeded.encode(&parameters).unwrap(),
+        full.encode(&parameters).unwrap(),
+        key.encode(&parameters).unwrap(),
+        public.encode(&parameters).unwrap(),
+    ]
+    .map(|bytes| blake3::hash(&bytes).to_hex().to_string());
+    assert_eq!(found, GOLDEN);
+}
+
+/// Parameters, plaintext, seeded ciphertext, ciphertext, evaluation key, public key.
+const GOLDEN: [&str; 6] = [
+    "51da8363584cf4b7558fe8e3df7b98f3df2406e670ecddabffe8994a309da62b",
+    "609a3f362ae6be4c97c3151141fe878307e2206bf8cd7e545af167810caf59f1",
+    "febf4c1494610a3898069119ef42e0e1bbe950a984048ec4b616ef3912ba6654",
+    "51f70d8a158f56b8daafe5fccdf0be32abc3aed69e7dd064dc3f0f4970631e33",
+    "80bbb2d727af5a448b17b55a557546559fec86bb5c8ed8c29feef5849a4dec9f",
+    "f64b6655d31181f4e36fc468b6631fe3ca14d765a7ee9a8b6a66c99278ab288b",
+];

@@ -104,3 +104,17 @@ fn kernels_agree_bit_for_bit() {
     }
     println!("kernel {}: tested", Kernel::Avx512Ifma);
 }
+
+#[test]
+fn everything_crosses_threads() {
+    fn crosses<T: Send + Sync>() {}
+    crosses::<Parameters>();
+    crosses::<adyton_ckks::Encoder>();
+    crosses::<adyton_ckks::Evaluator>();
+    crosses::<adyton_ckks::EvaluationKeys>();
+    crosses::<adyton_ckks::PreparedWeights>();
+    crosses::<adyton_ckks::ProductSum<adyton_ckks::InputKey>>();
+    crosses::<SecretKey<adyton_ckks::ResultKey>>();
+    crosses::<Decryptor<'_, adyton_ckks::ResultKey>>();
+    crosses::<Randomness>();
+}

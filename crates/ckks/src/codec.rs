@@ -11,7 +11,7 @@ pub const MAGIC: [u8; 4] = *b"ADYT";
 /// Version of the binary formats of this crate.
 pub const FORMAT_VERSION: u8 = 1;
 
-/// Length of [`Header`] in bytes: magic, version, kind, parameter digest.
+/// Length of an object's header in bytes: magic, version, kind, parameter digest.
 pub const HEADER_LEN: usize = 4 + 1 + 1 + 32;
 
 /// Why bytes were refused.

@@ -10,7 +10,8 @@ const MAX_FACTORS: usize = 255;
 
 /// `2^e · Π p^k` with integer exponents, in canonical form: primes ascending, no zero exponent.
 ///
-/// Equality is structural, which for distinct odd primes is equality of numbers.
+/// Equality is structural, which for distinct odd primes is equality of numbers. Exponents saturate at the ends of `i16`, thousands of
+/// bits beyond any modulus.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scale {
     log2: i16,

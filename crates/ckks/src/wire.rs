@@ -25,7 +25,7 @@ pub fn write_poly(
 /// Reads a polynomial over a basis of the parameters' ring.
 ///
 /// # Errors
-/// [`DecodeError::Truncated`], or [`DecodeError::BadResidues`] for a residue ≥ p or padding that is not zero.
+/// [`DecodeError::Truncated`], [`DecodeError::ResidueTooLarge`], or [`DecodeError::NotCanonical`] for padding that is not zero.
 pub fn read_poly(
     parameters: &Parameters,
     basis: &adyton_ring::Basis,
