@@ -75,8 +75,30 @@ pub fn import(name: &str, bytes: &[u8]) -> Result<Network, ImportError> {
     graph::lower(name, Model::check(&model)?)
 }
 
-/// The product of `dims`, if it is at most `limit`.
+/// The product of `dims`, if it is at most `limit`. An axis of length 0 does not excuse the others: what loops over them must
+/// end too.
 pub(crate) fn volume(dims: &[usize], limit: usize) -> Option<usize> {
-    let product = dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
-    product.filter(|&volume| volume <= limit)
+    let bound = dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim.max(1)))?;
+    (bound <= limit).then(|| dims.iter().product())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_bounded_even_where_an_axis_is_empty() {
+        assert_eq!(volume(&[], 1), Some(1));
+        assert_eq!(volume(&[2, 3], 6), Some(6));
+        assert_eq!(volume(&[2, 3], 5), None);
+        assert_eq!(volume(&[4, 0], 6), Some(0));
+        assert_eq!(volume(&[7, 0], 6), None);
+        assert_eq!(volume(&[usize::MAX, usize::MAX, 0], usize::MAX), None);
+    }
+
+    #[test]
+    fn long_files_are_refused_unread() {
+        let bytes = vec![0; MAX_FILE_BYTES as usize + 1];
+        assert!(matches!(import("long", &bytes), Err(ImportError::FileTooLarge)));
+    }
 }

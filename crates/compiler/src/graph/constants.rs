@@ -106,7 +106,7 @@ pub(crate) fn concat(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
         part.dims.len() == first.dims.len()
             && (0..first.dims.len()).all(|a| a == along || part.dims[a] == first.dims[a])
     };
-    if !parts.iter().all(|part| fits(part)) {
+    if !parts.iter().all(fits) {
         let shapes = parts.iter().map(|part| part.dims.clone()).collect();
         return Err(NodeError::Shapes {
             shapes,

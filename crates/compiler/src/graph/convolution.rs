@@ -1,6 +1,7 @@
 //! `Conv` in one and two dimensions as a sparse matrix.
 
 use super::operators::{Operands, Outcome};
+use super::value::activation_volume;
 use super::{volume, window};
 use crate::onnx::{MAX_LAYER_WEIGHTS, NodeError};
 
@@ -25,12 +26,12 @@ pub(crate) fn conv(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
     if !fits {
         return Err(misfit());
     }
-    if let Some(stated) = window::lengths(operands, "kernel_shape", spatial.len())? {
-        if stated != kernel {
-            let found = format!("{stated:?}");
-            let supported = "the shape of the weights";
-            return Err(NodeError::Attribute { name: "kernel_shape", found, supported });
-        }
+    if let Some(stated) = window::lengths(operands, "kernel_shape", spatial.len())?
+        && stated != kernel
+    {
+        let found = format!("{stated:?}");
+        let supported = "the shape of the weights";
+        return Err(NodeError::Attribute { name: "kernel_shape", found, supported });
     }
     let [down, across] = window::axes(operands, spatial, kernel, false)?;
 
@@ -46,10 +47,11 @@ pub(crate) fn conv(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
         },
     };
 
-    let mut rows = Vec::with_capacity(positions.iter().product());
-    let mut biases = Vec::with_capacity(rows.capacity());
+    let outputs = activation_volume(&positions)?;
+    let mut rows = Vec::with_capacity(outputs);
+    let mut biases = Vec::with_capacity(outputs);
     for image in 0..*n {
-        for map in 0..*maps {
+        for (map, &bias) in bias.iter().enumerate() {
             let first = map / (maps / group) * depth;
             for row in 0..down.output {
                 for column in 0..across.output {
@@ -66,7 +68,7 @@ pub(crate) fn conv(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
                         }
                     }
                     rows.push(entries);
-                    biases.push(bias[map]);
+                    biases.push(bias);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::index::{broadcast, broadcast_strides, offsets};
 use super::operators::{Operands, Outcome};
-use super::value::{Activation, Data, Tensor, Value};
+use super::value::{Activation, Data, Tensor, Value, activation_volume};
 use super::volume;
 use crate::onnx::{MAX_CONSTANT_VALUES, NodeError};
 
@@ -51,24 +51,10 @@ pub(crate) fn combine(kind: Kind, left: &Value, right: &Value) -> Result<Outcome
             Ok(Value::Constant(fold(kind, left, right)?).into())
         }
         (Value::Activation(x), Value::Constant(c)) => {
-            let values = reals(c, 1)?;
-            let (scale, bias): (fn(f64) -> f64, fn(f64) -> f64) = match kind {
-                Kind::Add => (|_| 1.0, |c| c),
-                Kind::Sub => (|_| 1.0, |c| -c),
-                Kind::Mul => (|c| c, |_| 0.0),
-                Kind::Div => (|c| 1.0 / c, |_| 0.0),
-            };
-            Ok(with_constant(x, &c.dims, values, scale, bias)?.into())
+            Ok(with_constant(kind, x, c, Side::Right)?.into())
         }
         (Value::Constant(c), Value::Activation(x)) => {
-            let values = reals(c, 0)?;
-            let (scale, bias): (fn(f64) -> f64, fn(f64) -> f64) = match kind {
-                Kind::Add => (|_| 1.0, |c| c),
-                Kind::Sub => (|_| -1.0, |c| c),
-                Kind::Mul => (|c| c, |_| 0.0),
-                Kind::Div => return Err(NodeError::Product),
-            };
-            Ok(with_constant(x, &c.dims, values, scale, bias)?.into())
+            Ok(with_constant(kind, x, c, Side::Left)?.into())
         }
         (Value::Activation(left), Value::Activation(right)) => match kind {
             Kind::Mul if left.same_as(right) => Ok(Outcome::Square(left.clone())),
@@ -79,28 +65,40 @@ pub(crate) fn combine(kind: Kind, left: &Value, right: &Value) -> Result<Outcome
     }
 }
 
-fn reals(tensor: &Tensor, index: usize) -> Result<&[f64], NodeError> {
-    match &*tensor.data {
-        Data::Real(values) => Ok(values),
-        Data::Integer(_) => Err(NodeError::Input { index, expected: "a constant float tensor" }),
-    }
+/// Where the constant stands.
+#[derive(Clone, Copy)]
+enum Side {
+    Left,
+    Right,
 }
 
-/// `scale(c) · x + bias(c)`, value by value.
+/// An activation and a constant: `scale · x + bias`, value by value.
 fn with_constant(
+    kind: Kind,
     x: &Activation,
-    dims: &[usize],
-    constant: &[f64],
-    scale: impl Fn(f64) -> f64,
-    bias: impl Fn(f64) -> f64,
+    constant: &Tensor,
+    side: Side,
 ) -> Result<Activation, NodeError> {
-    let target = broadcast(&x.dims, dims)?;
-    let count = super::value::activation_volume(&target)?;
-    let constants = offsets(&target, &broadcast_strides(dims, &target));
+    let line: fn(f64) -> (f64, f64) = match (kind, side) {
+        (Kind::Add, _) => |c| (1.0, c),
+        (Kind::Sub, Side::Right) => |c| (1.0, -c),
+        (Kind::Sub, Side::Left) => |c| (-1.0, c),
+        (Kind::Mul, _) => |c| (c, 0.0),
+        (Kind::Div, Side::Right) => |c| (1.0 / c, 0.0),
+        (Kind::Div, Side::Left) => return Err(NodeError::Product),
+    };
+    let index = match side {
+        Side::Left => 0,
+        Side::Right => 1,
+    };
+    let constants = constant.reals(index)?;
+    let target = broadcast(&x.dims, &constant.dims)?;
+    let count = activation_volume(&target)?;
+    let places = offsets(&target, &broadcast_strides(&constant.dims, &target));
+    let lines: Vec<(f64, f64)> = places.into_iter().map(|place| line(constants[place])).collect();
     let sources = offsets(&target, &broadcast_strides(&x.dims, &target));
-    let rows = sources.iter().zip(&constants);
-    let rows = rows.map(|(&source, &at)| vec![(source, scale(constant[at]))]);
-    let bias = constants.iter().map(|&at| bias(constant[at])).collect();
+    let rows = sources.iter().zip(&lines).map(|(&source, &(scale, _))| vec![(source, scale)]);
+    let bias = lines.iter().map(|&(_, bias)| bias).collect();
     x.through(target, count, rows, Some(bias))
 }
 
@@ -114,7 +112,7 @@ fn sum(sign: f64, left: &Activation, right: &Activation) -> Result<Activation, N
         if side.dims == target {
             return Ok(side.clone());
         }
-        let count = super::value::activation_volume(&target)?;
+        let count = activation_volume(&target)?;
         let sources = offsets(&target, &broadcast_strides(&side.dims, &target));
         let rows = sources.iter().map(|&source| vec![(source, 1.0)]);
         side.through(target.clone(), count, rows, None)

@@ -116,12 +116,12 @@ fn product(left: &Value, right: &Value) -> Result<Value, NodeError> {
     let dims = sizes.dims.clone();
     Ok(match (left, right) {
         (Value::Activation(x), Value::Constant(weights)) => {
-            let weights = reals(weights, 1)?;
+            let weights = weights.reals(1)?;
             let rows = sizes.terms().map(|terms| terms.map(|(i, j)| (i, weights[j])).collect());
             Value::Activation(x.through(dims, sizes.weights(), rows, None)?)
         }
         (Value::Constant(weights), Value::Activation(x)) => {
-            let weights = reals(weights, 0)?;
+            let weights = weights.reals(0)?;
             let rows = sizes.terms().map(|terms| terms.map(|(i, j)| (j, weights[i])).collect());
             Value::Activation(x.through(dims, sizes.weights(), rows, None)?)
         }
@@ -129,17 +129,10 @@ fn product(left: &Value, right: &Value) -> Result<Value, NodeError> {
             let limit = MAX_CONSTANT_VALUES;
             volume(&dims, limit)
                 .ok_or(NodeError::TooLarge { what: "values in a constant", limit })?;
-            let (left, right) = (reals(left, 0)?, reals(right, 1)?);
+            let (left, right) = (left.reals(0)?, right.reals(1)?);
             let sums = sizes.terms().map(|terms| terms.map(|(i, j)| left[i] * right[j]).sum());
             Value::Constant(Tensor::new(dims, Data::Real(sums.collect())))
         }
         (Value::Activation(_), Value::Activation(_)) => return Err(NodeError::Product),
     })
-}
-
-fn reals(tensor: &Tensor, index: usize) -> Result<&[f64], NodeError> {
-    match &*tensor.data {
-        Data::Real(values) => Ok(values),
-        Data::Integer(_) => Err(NodeError::Input { index, expected: "a constant float tensor" }),
-    }
 }

@@ -146,12 +146,7 @@ impl<'a> Operands<'a> {
     /// Shape and values of a constant float tensor.
     pub(crate) fn reals(&self, index: usize) -> Result<(&'a [usize], &'a [f64]), NodeError> {
         let tensor = self.constant(index)?;
-        match &*tensor.data {
-            Data::Real(values) => Ok((&tensor.dims, values)),
-            Data::Integer(_) => {
-                Err(NodeError::Input { index, expected: "a constant float tensor" })
-            }
-        }
+        Ok((&tensor.dims, tensor.reals(index)?))
     }
 
     /// Values of a constant integer tensor of at most one axis.

@@ -3,7 +3,7 @@
 use super::index::{offsets, strides};
 use super::operators::{Operands, Outcome};
 use super::shape::marked;
-use super::value::Activation;
+use super::value::{Activation, activation_volume};
 use super::{volume, window};
 use crate::onnx::{MAX_LAYER_WEIGHTS, NodeError};
 
@@ -28,7 +28,7 @@ pub(crate) fn average(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
     let limit = MAX_LAYER_WEIGHTS;
     let cost = [planes, down.output, across.output, down.kernel, across.kernel];
     let cost = volume(&cost, limit).ok_or(NodeError::TooLarge { what: "weights", limit })?;
-    let mut rows = Vec::with_capacity(planes * down.output * across.output);
+    let mut rows = Vec::with_capacity(activation_volume(&[planes, down.output, across.output])?);
     for plane in 0..planes {
         for row in 0..down.output {
             for column in 0..across.output {

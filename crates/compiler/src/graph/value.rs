@@ -47,6 +47,16 @@ impl Tensor {
         Self { dims, data: Rc::new(data) }
     }
 
+    /// Its values, for operators that take float tensors; `index` is the operand's place, for the error.
+    pub(crate) fn reals(&self, index: usize) -> Result<&[f64], NodeError> {
+        match &*self.data {
+            Data::Real(values) => Ok(values),
+            Data::Integer(_) => {
+                Err(NodeError::Input { index, expected: "a constant float tensor" })
+            }
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match &*self.data {
             Data::Real(values) => values.len(),
@@ -142,6 +152,12 @@ impl Activation {
         bias: Option<Vec<f64>>,
     ) -> Result<Self, NodeError> {
         let outputs = activation_volume(&dims)?;
+        if outputs == 0 {
+            return Err(NodeError::Shapes {
+                shapes: vec![dims],
+                rule: "the result would be empty",
+            });
+        }
         expect_weights(weights)?;
         let matrix = SparseMatrix::from_rows(self.len(), rows)?;
         let (stored, multiplications) = matrix.product_cost(&self.map.matrix);

@@ -63,10 +63,10 @@ pub(crate) fn read(proto: &TensorProto) -> Result<Tensor, TensorFault> {
         )?),
         DataType::Undefined => return Err(TensorFault::Type(proto.data_type())),
     };
-    if let Data::Real(values) = &data {
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(TensorFault::NotFinite(index));
-        }
+    if let Data::Real(values) = &data
+        && let Some(index) = values.iter().position(|value| !value.is_finite())
+    {
+        return Err(TensorFault::NotFinite(index));
     }
     Ok(Tensor::new(dims, data))
 }
