@@ -8,13 +8,16 @@ use adyton_wire::{PublicKey, Signed, SigningKey, WireError, digest, random_bytes
 use sha2::{Digest, Sha384};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 const SEALING_KEY: &str = "sealing-key";
 const COUNTER: &str = "counter";
+/// The counter's file has two slots, each in a disk sector of its own, written in turn: a write that a crash tears leaves
+/// the slot before it. A slot is the number and its complement.
+const SLOT: usize = 512;
 
 /// What the simulated root signs in place of a vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +65,32 @@ pub(crate) fn verify(evidence: &[u8]) -> Result<Claims, VerificationError> {
     })
 }
 
+/// Where the counter stands, and in which slot.
+struct Counter {
+    at: u64,
+    slot: u64,
+    file: File,
+}
+
+/// A slot's bytes.
+fn slot(value: u64) -> [u8; 16] {
+    (u128::from(value) | (u128::from(!value) << 64)).to_le_bytes()
+}
+
+/// The value of a slot that was written whole.
+fn value_of(slot: &[u8]) -> Option<u64> {
+    let (value, rest) = slot.split_first_chunk::<8>()?;
+    let (complement, _) = rest.split_first_chunk::<8>()?;
+    let value = u64::from_le_bytes(*value);
+    (value == !u64::from_le_bytes(*complement)).then_some(value)
+}
+
 /// A platform made of two files and the digest of an executable.
 pub struct Simulated {
     directory: PathBuf,
     measurement: [u8; 48],
     sealing_key: Zeroizing<[u8; 32]>,
-    counter: Mutex<u64>,
+    counter: Mutex<Counter>,
 }
 
 impl Simulated {
@@ -94,16 +117,26 @@ impl Simulated {
         }
         let sealing_key = Zeroizing::new(read(&path, "sealing key")?);
         let path = directory.join(COUNTER);
-        let counter = if path.try_exists().map_err(io("look for the counter"))? {
-            u64::from_le_bytes(read(&path, "counter")?)
-        } else {
-            0
-        };
+        if !path.try_exists().map_err(io("look for the counter"))? {
+            let mut slots = [0; 2 * SLOT];
+            for (byte, value) in slots.iter_mut().zip(slot(0)) {
+                *byte = value;
+            }
+            replace(directory, COUNTER, &slots)?;
+        }
+        let slots: [u8; 2 * SLOT] = read(&path, "counter")?;
+        let values = slots.chunks_exact(SLOT).map(value_of);
+        let (at, slot) = values
+            .zip([0, 1])
+            .filter_map(|(value, slot)| value.map(|value| (value, slot)))
+            .max()
+            .ok_or(PlatformError::Damaged("counter"))?;
+        let file = OpenOptions::new().write(true).open(&path).map_err(io("open the counter"))?;
         Ok(Self {
             directory: directory.to_owned(),
             measurement,
             sealing_key,
-            counter: Mutex::new(counter),
+            counter: Mutex::new(Counter { at, slot, file }),
         })
     }
 
@@ -139,16 +172,21 @@ impl Platform for Simulated {
     }
 
     fn counter(&self) -> Result<Option<u64>, PlatformError> {
-        Ok(Some(*self.counter.lock().unwrap_or_else(PoisonError::into_inner)))
+        Ok(Some(self.counter.lock().unwrap_or_else(PoisonError::into_inner).at))
     }
 
     fn advance_counter(&self, to: u64) -> Result<(), PlatformError> {
         let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
-        if to < *counter {
-            return Err(PlatformError::CounterBackwards { at: *counter, to });
+        if to <= counter.at {
+            let at = counter.at;
+            return if to == at { Ok(()) } else { Err(PlatformError::CounterBackwards { at, to }) };
         }
-        replace(&self.directory, COUNTER, &to.to_le_bytes())?;
-        *counter = to;
+        let other = 1 - counter.slot;
+        let place = other * SLOT as u64;
+        let written =
+            counter.file.write_all_at(&slot(to), place).and_then(|()| counter.file.sync_data());
+        written.map_err(io("write the counter"))?;
+        (counter.at, counter.slot) = (to, other);
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! The rules that requests are held to, read-only on the state.
 
+use adyton_ckks_secret::Decryptor;
 use adyton_wire::seal::OpeningKey;
 use adyton_wire::statement::{
-    JobStatement, ReceiptStatement, ResultPayload, SessionStatement, Statement,
+    Checks, JobStatement, ReceiptStatement, ResultPayload, SessionStatement, Statement,
 };
 use adyton_wire::{
     Problem, SessionId, Signed, SigningKey, WireError, digest, message, random_bytes,
@@ -118,12 +119,12 @@ impl State {
         let secret = self.vault.get(session.secret);
         let key = secrets::result_key(&plan.parameters, &secret, &job.session, identity.epoch)
             .map_err(Refusal::internal)?;
+        let decryptor = Decryptor::new(&key);
         let mut outputs = rules.outputs();
         for (group, ciphertext) in groups.iter().enumerate() {
-            let slots = secrets::slots(plan, &key, ciphertext).map_err(Refusal::internal)?;
+            let slots = decryptor.decrypt_slots(ciphertext).map_err(Refusal::internal)?;
             rules.read(&slots, group * plan.lanes, &mut outputs);
         }
-        drop(key);
         let mut rng = ChaCha20Rng::from_seed(random_bytes()?);
         let (checks, values) = rules.finish(outputs, &mut rng);
 
@@ -184,7 +185,7 @@ fn check_job(
         return Err(Problem::Malformed.into());
     }
     let outputs = u32::try_from(plan.first.len()).map_err(Refusal::internal)?;
-    let bits = policy.output.bits(job.samples.into(), outputs);
+    let bits = policy.output.bits(job.samples.into(), outputs).saturating_add(Checks::BITS);
     let used = deployment.owners.get(&session.owner).copied().unwrap_or_default();
     let within =
         |used: u64, more: u64, limit: u64| used.checked_add(more).is_some_and(|sum| sum <= limit);

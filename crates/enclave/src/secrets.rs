@@ -3,7 +3,7 @@
 use adyton_ckks::{
     Ciphertext, CkksError, InputKey, KeySpec, ModelKey, Parameters, ResultCiphertext, ResultKey,
 };
-use adyton_ckks_secret::{Decryptor, KeyGenerator, Randomness, SecretKey};
+use adyton_ckks_secret::{KeyGenerator, Randomness, SecretKey};
 use adyton_wire::SessionId;
 use adyton_wire::statement::{INPUT_KEY_LABEL, MODEL_KEY_LABEL};
 use zeroize::Zeroizing;
@@ -71,13 +71,4 @@ pub(crate) fn result_ciphertext(plan: &Plan, bytes: &[u8]) -> Option<ResultCiphe
     let ciphertext = Ciphertext::<ResultKey>::decode(bytes, &plan.parameters).ok()?;
     let fits = ciphertext.level() == plan.level && *ciphertext.scale() == plan.scale;
     fits.then_some(ciphertext)
-}
-
-/// The real slots of a result ciphertext.
-pub(crate) fn slots(
-    plan: &Plan,
-    key: &SecretKey<ResultKey>,
-    ciphertext: &ResultCiphertext,
-) -> Result<Zeroizing<Vec<f64>>, CkksError> {
-    Decryptor::new(key).decrypt_slots(ciphertext)
 }

@@ -86,6 +86,9 @@ pub(crate) struct Place {
     previous: [u8; TAG],
 }
 
+/// A record's contents, wiped when dropped.
+type Opened = Zeroizing<Vec<u8>>;
+
 /// The open state file.
 pub(crate) struct Store {
     file: File,
@@ -110,7 +113,7 @@ impl Store {
     pub(crate) fn open<E: From<StoreError>>(
         directory: &Path,
         platform: Arc<dyn Platform>,
-        mut replay: impl FnMut(Place, Zeroizing<Vec<u8>>) -> Result<(), E>,
+        mut replay: impl FnMut(Place, Opened) -> Result<(), E>,
     ) -> Result<Self, E> {
         let mut store = Self::locked(directory, platform)?;
         let size = store.file.metadata().map_err(io("measure the state file"))?.len();
@@ -183,10 +186,7 @@ impl Store {
     }
 
     /// Reads the record at `end` and moves past it; `None` where no valid record stands.
-    fn next_record(
-        &mut self,
-        size: u64,
-    ) -> Result<Option<(Place, Zeroizing<Vec<u8>>)>, StoreError> {
+    fn next_record(&mut self, size: u64) -> Result<Option<(Place, Opened)>, StoreError> {
         let mut prefix = [0; 4];
         if self.end + 4 > size {
             return Ok(None);
@@ -210,7 +210,7 @@ impl Store {
     }
 
     /// Reads the record of a place, with its tag.
-    fn read(&self, place: Place) -> Result<(Zeroizing<Vec<u8>>, [u8; TAG]), StoreError> {
+    fn read(&self, place: Place) -> Result<(Opened, [u8; TAG]), StoreError> {
         let mut sealed = vec![0; place.length as usize];
         self.file.read_exact_at(&mut sealed, place.offset).map_err(io("read the state file"))?;
         let short = StoreError::Damaged("too short");
@@ -228,7 +228,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when the file was changed since.
-    pub(crate) fn record(&self, place: Place) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub(crate) fn record(&self, place: Place) -> Result<Opened, StoreError> {
         self.read(place).map(|(record, _)| record)
     }
 

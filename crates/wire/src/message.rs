@@ -402,7 +402,7 @@ impl Reply {
 /// A page of whole entries.
 fn entries(bytes: &[u8]) -> Result<(), WireError> {
     within("audit page", bytes, AUDIT_PAGE * AUDIT_ENTRY_LENGTH)?;
-    if bytes.len() % AUDIT_ENTRY_LENGTH == 0 {
+    if bytes.len().is_multiple_of(AUDIT_ENTRY_LENGTH) {
         Ok(())
     } else {
         Err(WireError::Statement("a broken audit entry"))

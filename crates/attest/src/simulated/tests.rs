@@ -80,6 +80,17 @@ fn the_platform_keeps_its_secret_and_its_counter() {
     let again = Simulated::open(directory.path()).unwrap();
     assert_eq!(again.counter().unwrap(), Some(5));
     assert_eq!(again.sealing_key().unwrap(), platform.sealing_key().unwrap());
-    std::fs::write(directory.path().join(COUNTER), [0; 7]).unwrap();
+    // A write torn by a crash leaves the value before it; two torn slots are damage.
+    again.advance_counter(6).unwrap();
+    let path = directory.path().join(COUNTER);
+    let mut slots = std::fs::read(&path).unwrap();
+    let at = slots.chunks(SLOT).position(|slot| value_of(slot) == Some(6)).unwrap() * SLOT;
+    slots[at + 9] ^= 1;
+    std::fs::write(&path, &slots).unwrap();
+    assert_eq!(Simulated::open(directory.path()).unwrap().counter().unwrap(), Some(5));
+    slots[SLOT - at] ^= 1;
+    std::fs::write(&path, &slots).unwrap();
+    assert!(matches!(Simulated::open(directory.path()), Err(PlatformError::Damaged("counter"))));
+    std::fs::write(&path, [0; 7]).unwrap();
     assert!(matches!(Simulated::open(directory.path()), Err(PlatformError::Damaged("counter"))));
 }

@@ -95,13 +95,14 @@ fn a_crash_at_any_byte_of_an_append_leaves_a_state_that_opens() {
     let (mut store, _) = disk.open().unwrap();
     store.append(&record(0)).unwrap();
     let before = disk.bytes();
+    let counter = disk.platform.path().join("counter");
+    let counted = std::fs::read(&counter).unwrap();
     store.append(&record(1)).unwrap();
     drop(store);
     let after = disk.bytes();
-    let counter = disk.platform.path().join("counter");
     for cut in before.len()..=after.len() {
         disk.put(&after[..cut]);
-        std::fs::write(&counter, 1u64.to_le_bytes()).unwrap();
+        std::fs::write(&counter, &counted).unwrap();
         let (mut store, records) = disk.open().unwrap();
         assert_eq!(records.len(), if cut == after.len() { 2 } else { 1 });
         store.append(&record(7)).unwrap();

@@ -34,7 +34,8 @@ pub enum OutputForm {
 }
 
 impl OutputForm {
-    /// Bits of information that a release of `samples` with `outputs` each may carry: what the ledger is charged.
+    /// Bits of information that the values of `samples` with `outputs` each may carry: what the ledger is charged, besides
+    /// [`Checks::BITS`](super::Checks::BITS) for the outcome of the checks.
     pub fn bits(&self, samples: u64, outputs: u32) -> u64 {
         let index = u64::from(u32::BITS - outputs.saturating_sub(1).leading_zeros());
         let per_sample = match *self {
@@ -96,7 +97,7 @@ pub struct Policy {
     pub jobs_per_owner: u32,
     /// Most jobs of all data owners.
     pub jobs_total: u32,
-    /// Most bits released to one session.
+    /// Most bits released to one session: [`OutputForm::bits`] and [`Checks::BITS`](super::Checks::BITS) a job.
     pub bits_per_session: u64,
     /// Most bits released by the deployment.
     pub bits_total: u64,

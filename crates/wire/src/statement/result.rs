@@ -15,6 +15,8 @@ pub struct Checks(
 );
 
 impl Checks {
+    /// Bits that the outcome itself tells: charged to the ledger with the values.
+    pub const BITS: u64 = 3;
     /// A slot without an output was not ≈ 0.
     pub const UNDECLARED: u32 = 1;
     /// Copies of an output disagreed.
@@ -153,7 +155,7 @@ impl Statement for ResultPayload {
                 Values::Logits { step, codes }
             }
             1 if indices.len() == codes.len()
-                && indices.len() % samples_long == 0
+                && indices.len().is_multiple_of(samples_long)
                 && (1..=outputs_long).contains(&(indices.len() / samples_long)) =>
             {
                 Values::TopK { step, entries: indices.into_iter().zip(codes).collect() }
