@@ -28,7 +28,7 @@ use adyton_ckks::{NoiseModel, RingKind, Security};
 use adyton_program::{ModelPrivacy, Program};
 
 use self::parameters::{Dressed, Frame, Ring};
-use self::scales::{BASE_PRIMES, Bits, Bounds};
+use self::scales::{Bits, Bounds};
 use self::shadow::Runner;
 use self::steps::Skeleton;
 use crate::network::Network;
@@ -36,13 +36,19 @@ use crate::network::Network;
 /// Calibration samples that are run beside their errors; ranges come from all samples.
 const SHADOW_SAMPLES: usize = 16;
 /// Headroom between the largest result and the modulus at level 0, bits: sign, and primes a little below their power of two.
-const HEADROOM_BITS: u32 = 3;
+const HEADROOM_BITS: u32 = 2;
 /// Bits between any intermediate value of the samples and its modulus: other inputs may give values this much larger.
-const INTERMEDIATE_HEADROOM_BITS: f64 = 3.0;
+const INTERMEDIATE_HEADROOM_BITS: f64 = 1.5;
 /// Largest difference between program and network, both in f64, as part of the declared range: rounding alone.
 const SIMULATION_TOLERANCE: f64 = 1e-9;
-/// Largest size of a prime that is tried, and the smallest worth trying.
-const PRIME_BITS: std::ops::RangeInclusive<u32> = 38..=46;
+/// Sizes of the largest prime that are tried.
+const PRIME_BITS: std::ops::RangeInclusive<u32> = 28..=46;
+/// How much larger than the largest prime the special primes may be.
+const SPECIAL_EXCESS_BITS: [u32; 4] = [0, 1, 2, 4];
+/// How many primes level 0 may have: each costs a limb everywhere and gives its bits to all scales.
+const BASE_PRIMES: std::ops::RangeInclusive<u8> = 2..=4;
+/// Ways with the best predictions that are tried, for each excess.
+const PROMISING: usize = 2;
 /// Most special primes.
 const MAX_SPECIAL: u8 = 3;
 
@@ -80,7 +86,8 @@ pub struct CompileOptions<'a> {
 
 impl<'a> CompileOptions<'a> {
     /// The defaults: throughput, encrypted weights, 128 bits of classical security, conjugate-invariant rings of degree 2^12 to
-    /// 2^16, 1 GiB of expanded weights, 64 releases, an error of at most 1 % of the logits' range.
+    /// 2^16, 1.25 GiB of expanded weights, 64 releases, an error of at most 0.8 % of the logits' range (which
+    /// leaves room for a sample's range to differ).
     #[must_use]
     pub fn new(calibration: &'a [Vec<f64>]) -> Self {
         Self {
@@ -90,9 +97,9 @@ impl<'a> CompileOptions<'a> {
             security: Security::Classical128,
             ring: RingKind::ConjugateInvariant,
             log_n: 12..=16,
-            memory: 1 << 30,
+            memory: 5 << 28,
             releases: 64,
-            precision: 0.01,
+            precision: 0.008,
         }
     }
 }
@@ -117,52 +124,53 @@ pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compil
     let layers = network.affines().count();
     let mut refusal = CompileError::NoRoom { layers, log_n: *options.log_n.end() };
     for log_n in options.log_n.clone() {
-        let rings = rings(log_n, layers, ranges.bits(), options);
-        let Some(first) = rings.first() else { continue };
-        let (plan, linears) = match Plan::choose(network, first.slots(), options) {
-            Ok(chosen) => chosen,
-            Err(error @ (CompileError::TooManyOutputs { .. } | CompileError::Memory { .. })) => {
-                refusal = error;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let skeleton = Skeleton::new(&linears, plan.lanes);
-        let frame = Frame {
-            name: &network.name,
-            shape: &network.input_shape,
-            privacy: options.privacy,
-            linears: &linears,
-            lanes: plan.lanes,
-            skeleton: &skeleton,
-            bound: ranges.input,
-            range: ranges.output,
-        };
-        // Fewest transforms first; among primes of different sizes the most precise.
-        for special in (1..=MAX_SPECIAL).rev() {
-            let tries = rings.iter().filter(|ring| ring.special == special);
-            let mut best: Option<Attempt> = None;
-            for ring in tries {
-                let attempt = attempt(&frame, ring, layers, &ranges, options)?;
-                best = match (best, attempt) {
-                    (Some(best), Some(new)) if new.precision.std < best.precision.std => Some(new),
-                    (None, new) => new,
-                    (best, _) => best,
+        for base in BASE_PRIMES {
+            let rings = rings(log_n, base, layers, ranges.bits(), options);
+            let Some(any) = rings.first() else { continue };
+            let (plan, linears) = match Plan::choose(network, any, options) {
+                Ok(chosen) => chosen,
+                Err(
+                    error @ (CompileError::TooManyOutputs { .. } | CompileError::Memory { .. }),
+                ) => {
+                    refusal = error;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let skeleton = Skeleton::new(&linears, plan.lanes);
+            let rotating = plan.rotating_levels();
+            let search = Search {
+                frame: Frame {
+                    name: &network.name,
+                    shape: &network.input_shape,
+                    privacy: options.privacy,
+                    linears: &linears,
+                    lanes: plan.lanes,
+                    rotating: &rotating,
+                    skeleton: &skeleton,
+                    bound: ranges.input,
+                    range: ranges.output,
+                },
+                ranges: &ranges,
+                layers,
+                releases: options.releases,
+            };
+            // More special primes, fewer transforms; a spare one, a few more.
+            for (special, spare) in key_switching() {
+                let rings =
+                    rings.iter().filter(|ring| (ring.special, ring.spare) == (special, spare));
+                let Some(attempt) = search.most_precise(&rings.collect::<Vec<_>>())? else {
+                    continue;
                 };
-            }
-            match best {
-                Some(attempt) if attempt.precision.relative <= options.precision => {
+                if attempt.precision.relative <= options.precision {
                     return finish(attempt, skeleton, plan);
                 }
-                Some(attempt) => {
-                    refusal = CompileError::Precision {
-                        log_n,
-                        predicted: attempt.precision.relative,
-                        allowed: options.precision,
-                        binding: attempt.precision.binding(),
-                    };
-                }
-                None => {}
+                refusal = CompileError::Precision {
+                    log_n,
+                    predicted: attempt.precision.relative,
+                    allowed: options.precision,
+                    binding: attempt.precision.binding(),
+                };
             }
         }
     }
@@ -217,34 +225,55 @@ impl Ranges {
     }
 }
 
+/// Numbers of special primes, without and with a spare one, fewest transforms first.
+fn key_switching() -> impl Iterator<Item = (u8, bool)> {
+    let spare = |special: u8| [false, true].into_iter().take(if special > 1 { 2 } else { 1 });
+    (1..=MAX_SPECIAL)
+        .rev()
+        .flat_map(move |special| spare(special).map(move |spare| (special, spare)))
+}
+
 /// The rings of one degree that have room for the network, by special primes and size of the largest prime.
-fn rings(log_n: u8, layers: usize, range: u32, options: &CompileOptions<'_>) -> Vec<Ring> {
+fn rings(
+    log_n: u8,
+    base: u8,
+    layers: usize,
+    range: u32,
+    options: &CompileOptions<'_>,
+) -> Vec<Ring> {
     let (kind, security) = (options.ring, options.security);
     let mut rings = Vec::new();
-    for special in 1..=MAX_SPECIAL {
+    let even = vec![1.0; Source::count(layers)];
+    for (special, spare) in key_switching() {
         for largest in PRIME_BITS {
-            let ring = Ring { kind, log_n, security, special, largest };
-            let fits = bounds(&ring, layers)
-                .and_then(|bounds| Bits::allocate(layers, range, bounds, &|_, _| 1.0));
-            if fits.is_some() {
-                rings.push(ring);
+            for excess in SPECIAL_EXCESS_BITS {
+                let special_bits = largest + excess;
+                let ring =
+                    Ring { kind, log_n, security, special, spare, base, largest, special_bits };
+                let fits = bounds(&ring, layers, range)
+                    .and_then(|bounds| Bits::allocate(layers, bounds, &even));
+                if fits.is_some() && special_bits <= *PRIME_BITS.end() {
+                    rings.push(ring);
+                }
             }
         }
     }
     rings
 }
 
-fn bounds(ring: &Ring, layers: usize) -> Option<Bounds> {
-    let primes = BASE_PRIMES + 2 * u32::try_from(layers.checked_sub(1)?).ok()?;
+fn bounds(ring: &Ring, layers: usize, range: u32) -> Option<Bounds> {
+    let base = u32::from(ring.base);
+    let primes = base + 2 * u32::try_from(layers.checked_sub(1)?).ok()?;
     let most = primes * ring.largest;
     let total = match ring.security.max_log2_modulus(ring.log_n)? {
         bound if bound.is_finite() => {
-            let special = u32::from(ring.special) * ring.largest;
+            let special = u32::from(ring.special) * ring.special_bits;
             (bound.floor() as u32).checked_sub(special)?.min(most)
         }
         _ => most,
     };
-    Some(Bounds::new(ring.log_n, ring.largest, total))
+    let smallest = Bounds::smallest(ring.log_n);
+    Some(Bounds { smallest, largest: ring.largest, total, base, range })
 }
 
 /// One way to run the network, with its predicted error.
@@ -253,75 +282,103 @@ struct Attempt {
     precision: Precision,
 }
 
-/// Two rounds: with even bits to see what each scale contributes, then with bits given out by contribution.
-fn attempt(
-    frame: &Frame<'_>,
-    ring: &Ring,
-    layers: usize,
-    ranges: &Ranges,
-    options: &CompileOptions<'_>,
-) -> Result<Option<Attempt>, CompileError> {
-    let Some(bounds) = bounds(ring, layers) else { return Ok(None) };
-    let Some(even) = Bits::allocate(layers, ranges.bits(), bounds, &|_, _| 1.0) else {
-        return Ok(None);
-    };
-    let first = predict(frame, ring, &even, layers, ranges, options)?;
-    let contribution = |layer: usize, part: usize| {
-        let index = 3 * layer + part;
-        let variance = first.precision.variances.get(index).copied().unwrap_or(0.0);
-        let bits = match part {
-            0 => Some(&even.input),
-            1 => even.weights.get(layer),
-            _ => even.sums.get(layer),
-        };
-        variance * 4.0f64.powi(bits.copied().unwrap_or(0) as i32)
-    };
-    let Some(shared) = Bits::allocate(layers, ranges.bits(), bounds, &contribution) else {
-        return Ok(Some(first));
-    };
-    let second = predict(frame, ring, &shared, layers, ranges, options)?;
-    let better = second.precision.std < first.precision.std;
-    Ok(Some(if better { second } else { first }))
+impl Attempt {
+    /// For each source, the variance that it would leave in the result at scale 1.
+    fn contributions(&self, bits: &Bits) -> Vec<f64> {
+        let variances = self.precision.variances.iter().enumerate();
+        variances
+            .map(|(source, variance)| variance * 4.0f64.powi(bits.of_source(source) as i32))
+            .collect()
+    }
 }
 
-fn predict(
-    frame: &Frame<'_>,
-    ring: &Ring,
-    bits: &Bits,
+/// The search for primes and scales of one layout.
+struct Search<'a> {
+    frame: Frame<'a>,
+    ranges: &'a Ranges,
     layers: usize,
-    ranges: &Ranges,
-    options: &CompileOptions<'_>,
-) -> Result<Attempt, CompileError> {
-    let dressed = frame.dress(ring, bits)?;
-    let level_bits = (0..=dressed.parameters.top_level())
-        .map(|level| dressed.parameters.log2_modulus(level))
-        .collect::<Result<_, _>>()?;
-    let runner = Runner {
-        program: &dressed.program,
-        inference: &dressed.inference,
-        skeleton: frame.skeleton,
-        noise: NoiseModel::new(&dressed.parameters),
-        parameters: &dressed.parameters,
-        layers,
-        level_bits,
-    };
-    let mut outcomes = Vec::with_capacity(ranges.samples.len());
-    for (sample, expected) in &ranges.samples {
-        let outcome = runner.run(sample)?;
-        let difference = difference(&outcome.values, &dressed.program.output.positions, expected);
-        if difference > SIMULATION_TOLERANCE * ranges.output {
-            return Err(CompileError::Simulation { difference });
+    releases: u32,
+}
+
+impl Search<'_> {
+    /// The most precise way to run the network on one of `rings`: ways are compared on one sample, the best is run on all.
+    fn most_precise(&self, rings: &[&Ring]) -> Result<Option<Attempt>, CompileError> {
+        let mut best: Option<(f64, &Ring, Bits)> = None;
+        for excess in SPECIAL_EXCESS_BITS {
+            let alike: Vec<&Ring> =
+                rings.iter().copied().filter(|ring| ring.excess() == excess).collect();
+            for (ring, bits) in self.promising(&alike)? {
+                let std = self.predict(ring, &bits, 1)?.precision.std;
+                if best.as_ref().is_none_or(|(least, _, _)| std < *least) {
+                    best = Some((std, ring, bits));
+                }
+            }
         }
-        outcomes.push(outcome);
+        let Some((_, ring, bits)) = best else { return Ok(None) };
+        self.predict(ring, &bits, SHADOW_SAMPLES).map(Some)
     }
-    let headroom = outcomes.iter().map(|outcome| outcome.headroom).fold(f64::INFINITY, f64::min);
-    let mut precision = Precision::new(&outcomes, ranges.span, options.releases);
-    if headroom < INTERMEDIATE_HEADROOM_BITS {
-        // A value that wraps around has no precision at all.
-        precision.relative = f64::INFINITY;
-        precision.std = f64::INFINITY;
+
+    /// The best ways by formula, for rings that differ in the size of their primes but not in how much key switching adds.
+    ///
+    /// One run with evenly given bits shows what each scale contributes; the formula in [`scales`] then tells for every ring which bits
+    /// are best and how precise they are.
+    fn promising<'r>(&self, rings: &[&'r Ring]) -> Result<Vec<(&'r Ring, Bits)>, CompileError> {
+        let even = vec![1.0; Source::count(self.layers)];
+        let Some(&reference) = rings.last() else { return Ok(Vec::new()) };
+        let Some(bounds) = self.bounds(reference) else { return Ok(Vec::new()) };
+        let Some(bits) = Bits::allocate(self.layers, bounds, &even) else { return Ok(Vec::new()) };
+        let contributions = self.predict(reference, &bits, 1)?.contributions(&bits);
+        let mut ways: Vec<(f64, &Ring, Bits)> = Vec::new();
+        for &ring in rings {
+            let bits = self
+                .bounds(ring)
+                .and_then(|bounds| Bits::allocate(self.layers, bounds, &contributions));
+            ways.extend(bits.map(|bits| (bits.error(&contributions), ring, bits)));
+        }
+        ways.sort_by(|left, right| left.0.total_cmp(&right.0));
+        Ok(ways.into_iter().take(PROMISING).map(|(_, ring, bits)| (ring, bits)).collect())
     }
-    Ok(Attempt { dressed, precision })
+
+    fn bounds(&self, ring: &Ring) -> Option<Bounds> {
+        bounds(ring, self.layers, self.ranges.bits())
+    }
+
+    /// Runs the first `samples` samples with these bits.
+    fn predict(&self, ring: &Ring, bits: &Bits, samples: usize) -> Result<Attempt, CompileError> {
+        let bounds = self.bounds(ring).ok_or(CompileError::TooDeep)?;
+        let dressed = self.frame.dress(ring, bounds, bits)?;
+        let level_bits = (0..=dressed.parameters.top_level())
+            .map(|level| dressed.parameters.log2_modulus(level))
+            .collect::<Result<_, _>>()?;
+        let runner = Runner {
+            program: &dressed.program,
+            inference: &dressed.inference,
+            skeleton: self.frame.skeleton,
+            noise: NoiseModel::new(&dressed.parameters),
+            parameters: &dressed.parameters,
+            layers: self.layers,
+            level_bits,
+        };
+        let mut outcomes = Vec::with_capacity(samples);
+        for (sample, expected) in self.ranges.samples.iter().take(samples) {
+            let outcome = runner.run(sample)?;
+            let positions = &dressed.program.output.positions;
+            let difference = difference(&outcome.values, positions, expected);
+            if difference > SIMULATION_TOLERANCE * self.ranges.output {
+                return Err(CompileError::Simulation { difference });
+            }
+            outcomes.push(outcome);
+        }
+        let headroom =
+            outcomes.iter().map(|outcome| outcome.headroom).fold(f64::INFINITY, f64::min);
+        let mut precision = Precision::new(&outcomes, self.ranges.span, self.releases);
+        if headroom < INTERMEDIATE_HEADROOM_BITS {
+            // A value that wraps around has no precision at all.
+            precision.relative = f64::INFINITY;
+            precision.std = f64::INFINITY;
+        }
+        Ok(Attempt { dressed, precision })
+    }
 }
 
 /// The largest difference between what stands at the positions and what should.

@@ -141,20 +141,20 @@ impl Step {
 
     /// The values that the step reads, in order, repetitions included.
     pub fn operands(&self) -> impl Iterator<Item = ValueId> + '_ {
-        let (one, products, switched): (
-            Option<ValueId>,
-            &[(WeightId, ValueId)],
-            &[(ValueId, u32)],
-        ) = match self {
+        let single = match self {
             Self::Rotations { of, .. } | Self::Square { of } | Self::Relinearize { of, .. } => {
-                (Some(*of), &[], &[])
+                Some(*of)
             }
-            Self::Products { terms, .. } => (None, terms, &[]),
-            Self::SwitchSum { terms, .. } => (None, &[], terms),
+            Self::Products { .. } | Self::SwitchSum { .. } => None,
         };
-        one.into_iter()
-            .chain(products.iter().map(|&(_, value)| value))
-            .chain(switched.iter().map(|&(value, _)| value))
+        // Both kinds of terms are pairs of 32-bit ids; the value stands second in a product, first in a rotated sum.
+        let (terms, second): (&[(u32, u32)], bool) = match self {
+            Self::Products { terms, .. } => (terms, true),
+            Self::SwitchSum { terms, .. } => (terms, false),
+            _ => (&[], false),
+        };
+        let summed = terms.iter().map(move |&(left, right)| if second { right } else { left });
+        single.into_iter().chain(summed)
     }
 
     /// The weights that the step reads, the bias last.

@@ -4,7 +4,7 @@ use adyton_program::ModelPrivacy;
 
 use super::layout::{Im2col, Layout};
 use super::linear::{Linear, Operands};
-use super::scales::BASE_PRIMES;
+use super::parameters::Ring;
 use super::{CompileError, CompileOptions, Objective};
 use crate::network::Network;
 
@@ -46,7 +46,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Chooses layouts for ciphertexts of `slots` slots.
+    /// Chooses layouts for a ring.
     ///
     /// Positions t: with im2col a power of two that covers the rows of a channel. Without, for latency one that covers the widest
     /// layer's inputs (all slots work for one sample, rotations are few), for throughput the smallest (key switching per sample
@@ -56,9 +56,10 @@ impl Plan {
     /// [`CompileError::TooManyOutputs`], or [`CompileError::Memory`] when no t keeps within the memory.
     pub(super) fn choose(
         network: &Network,
-        slots: usize,
+        ring: &Ring,
         options: &CompileOptions<'_>,
     ) -> Result<(Self, Vec<Linear>), CompileError> {
+        let slots = ring.slots();
         let outputs = network.output_len();
         if outputs > slots {
             return Err(CompileError::TooManyOutputs { outputs, slots });
@@ -82,16 +83,20 @@ impl Plan {
         };
         let fewest = wanted.max(outputs).next_power_of_two().min(slots);
         let mut needed = u64::MAX;
-        for positions in
-            std::iter::successors(Some(fewest), |t| Some(t * 2)).take_while(|&t| t <= slots)
-        {
+        let sizes =
+            std::iter::successors(Some(fewest), |t| Some(t * 2)).take_while(|&t| t <= slots);
+        for positions in sizes {
             let linears = linears(network, im2col.as_ref(), positions, options.privacy);
             let plan = Self::of(network, &linears, im2col.is_some(), slots / positions);
-            let memory = plan.memory(slots, options);
+            let memory = plan.memory(ring, options.privacy);
             if memory <= options.memory {
                 return Ok((plan, linears));
             }
-            needed = needed.min(memory);
+            // More positions mean fewer weights only as long as diagonals become fuller.
+            if memory >= needed {
+                break;
+            }
+            needed = memory;
         }
         Err(CompileError::Memory { needed, limit: options.memory })
     }
@@ -117,23 +122,24 @@ impl Plan {
         Self { positions, lanes, layers }
     }
 
+    /// Levels at which inputs are rotated: what key switching adds there, it adds at the scale of the inputs.
+    pub(super) fn rotating_levels(&self) -> Vec<usize> {
+        self.layers.iter().filter(|layer| layer.babies > 1).map(|layer| layer.level).collect()
+    }
+
     /// Bytes of the expanded weights: two polynomials each (one when plain), eight bytes a residue.
     #[must_use]
-    pub(super) fn memory(&self, slots: usize, options: &CompileOptions<'_>) -> u64 {
-        let degree = match options.ring {
-            adyton_ckks::RingKind::ConjugateInvariant => slots,
-            adyton_ckks::RingKind::Standard => 2 * slots,
-        };
-        let polynomials = match options.privacy {
+    pub(super) fn memory(&self, ring: &Ring, privacy: ModelPrivacy) -> u64 {
+        let polynomials = match privacy {
             ModelPrivacy::Encrypted => 2,
             ModelPrivacy::Plain => 1,
         };
         let limbs: usize = self
             .layers
             .iter()
-            .map(|layer| layer.products * (layer.level + BASE_PRIMES as usize))
+            .map(|layer| layer.products * (layer.level + usize::from(ring.base)))
             .sum();
-        (limbs * polynomials * degree * size_of::<u64>()) as u64
+        ((limbs * polynomials * size_of::<u64>()) as u64) << ring.log_n
     }
 }
 

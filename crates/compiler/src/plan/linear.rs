@@ -56,7 +56,7 @@ pub(super) struct Linear {
     pub babies: usize,
     /// For each output block, the sums that make it up; never empty.
     pub outputs: Vec<Vec<RotatedSum>>,
-    /// Rotate-and-sum strides in positions, after the layer's mod-down.
+    /// Rotate-and-sum strides in positions.
     pub strides: Vec<usize>,
     /// Layout of the inputs.
     pub input: Layout,

@@ -8,7 +8,7 @@ use adyton_ring::ntt_primes;
 
 use super::CompileError;
 use super::linear::Linear;
-use super::scales::{BASE_PRIMES, Bits};
+use super::scales::{Bits, Bounds};
 use super::steps::Skeleton;
 
 /// What the primes are chosen for.
@@ -22,8 +22,15 @@ pub(super) struct Ring {
     pub security: Security,
     /// Special primes.
     pub special: u8,
-    /// Bits of each special prime, and of the largest ciphertext prime.
+    /// Whether digits have one prime less than there are special primes in use, at levels where inputs are rotated: with a special
+    /// modulus far above the digits', key switching adds nothing but rounding.
+    pub spare: bool,
+    /// Primes of level 0.
+    pub base: u8,
+    /// Bits of the largest ciphertext prime.
     pub largest: u32,
+    /// Bits of each special prime: above `largest`, key switching adds less noise.
+    pub special_bits: u32,
 }
 
 impl Ring {
@@ -36,8 +43,13 @@ impl Ring {
         }
     }
 
+    /// How many bits more the special primes have than the largest ciphertext prime.
+    pub(super) fn excess(&self) -> u32 {
+        self.special_bits.saturating_sub(self.largest)
+    }
+
     /// Parameters with primes of these bits (lowest level first) and a gadget at every level.
-    fn literal(&self, bits: &[u32]) -> Result<ParametersLiteral, CompileError> {
+    fn literal(&self, bits: &[u32], rotating: &[usize]) -> Result<ParametersLiteral, CompileError> {
         let mut taken: Vec<u64> = Vec::new();
         let mut next = |bits: u32| -> Result<u64, CompileError> {
             let found = ntt_primes(self.kind, self.log_n, bits, 1, &taken)?;
@@ -46,12 +58,15 @@ impl Ring {
             Ok(prime)
         };
         let special_primes =
-            (0..self.special).map(|_| next(self.largest)).collect::<Result<Vec<_>, _>>()?;
+            (0..self.special).map(|_| next(self.special_bits)).collect::<Result<Vec<_>, _>>()?;
         let primes = bits.iter().map(|&bits| next(bits)).collect::<Result<Vec<_>, _>>()?;
         let count = u8::try_from(primes.len()).map_err(|_| CompileError::TooDeep)?;
-        let base = u8::try_from(BASE_PRIMES).unwrap_or(1);
-        let levels: Vec<Vec<u8>> = (base..=count).map(|end| (0..end).collect()).collect();
-        let gadgets = levels.iter().map(|level| Some(self.gadget(level.len()))).collect();
+        let levels: Vec<Vec<u8>> = (self.base..=count).map(|end| (0..end).collect()).collect();
+        let gadgets = levels
+            .iter()
+            .enumerate()
+            .map(|(level, primes)| Some(self.gadget(primes.len(), rotating.contains(&level))))
+            .collect();
         Ok(ParametersLiteral {
             kind: self.kind,
             log_n: self.log_n,
@@ -63,13 +78,20 @@ impl Ring {
         })
     }
 
-    /// As many primes to a digit as there are special primes, or fewer where that takes fewer transforms: `digits·(limbs + special)`
-    /// of them decompose one polynomial.
-    fn gadget(&self, limbs: usize) -> Gadget {
-        let transforms =
-            |digit: u8| limbs.div_ceil(usize::from(digit)) * (limbs + usize::from(digit));
-        let best = (1..=self.special.max(1)).min_by_key(|&digit| transforms(digit)).unwrap_or(1);
-        Gadget { digit_primes: best, special_primes: best }
+    /// The digits that take the fewest transforms: `digits·(limbs + special)` decompose one polynomial.
+    fn gadget(&self, limbs: usize, rotating: bool) -> Gadget {
+        let spare = u8::from(self.spare && rotating);
+        let most = self.special.saturating_sub(spare).max(1);
+        let gadgets = (1..=most).map(|digit| Gadget {
+            digit_primes: digit,
+            special_primes: (digit + spare).min(self.special),
+        });
+        let transforms = |gadget: &Gadget| {
+            let digits = limbs.div_ceil(usize::from(gadget.digit_primes));
+            digits * (limbs + usize::from(gadget.special_primes))
+        };
+        let fewest = gadgets.min_by_key(transforms);
+        fewest.unwrap_or(Gadget { digit_primes: 1, special_primes: 1 })
     }
 }
 
@@ -97,6 +119,8 @@ pub(super) struct Frame<'a> {
     pub linears: &'a [Linear],
     /// Samples of a ciphertext.
     pub lanes: usize,
+    /// Levels at which inputs are rotated.
+    pub rotating: &'a [usize],
     /// Steps and weights.
     pub skeleton: &'a Skeleton,
     /// Largest absolute input.
@@ -110,10 +134,15 @@ impl Frame<'_> {
     ///
     /// # Errors
     /// [`CompileError`] when no such primes exist, or the parameters or steps are not valid.
-    pub(super) fn dress(&self, ring: &Ring, bits: &Bits) -> Result<Dressed, CompileError> {
-        let sizes = bits.primes().ok_or(CompileError::TooDeep)?;
-        let mut literal = ring.literal(&sizes)?;
-        let scales = Scales::new(&literal, bits);
+    pub(super) fn dress(
+        &self,
+        ring: &Ring,
+        bounds: Bounds,
+        bits: &Bits,
+    ) -> Result<Dressed, CompileError> {
+        let sizes = bits.primes(bounds).ok_or(CompileError::TooDeep)?;
+        let mut literal = ring.literal(&sizes, self.rotating)?;
+        let scales = Scales::new(&literal, ring.base, bits);
         let weights =
             self.skeleton.vectors.iter().map(|vector| scales.weight(vector.layer, vector.bias));
         let places = &self.linears.first().ok_or(CompileError::TooDeep)?.input;
@@ -176,10 +205,10 @@ struct Scales {
 }
 
 impl Scales {
-    fn new(literal: &ParametersLiteral, bits: &Bits) -> Self {
+    fn new(literal: &ParametersLiteral, base: u8, bits: &Bits) -> Self {
         let pow2 = |bits: u32| Scale::pow2(i16::try_from(bits).unwrap_or(i16::MAX));
         // The primes that rescales drop, in order of use.
-        let mut dropped = literal.primes.iter().skip(BASE_PRIMES as usize).rev();
+        let mut dropped = literal.primes.iter().skip(usize::from(base)).rev();
         let mut next = || dropped.next().map_or_else(Scale::one, |&prime| Scale::prime(prime));
         let input = pow2(bits.input);
         let mut operand = input.clone();

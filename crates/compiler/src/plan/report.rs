@@ -9,11 +9,12 @@ use super::shadow::Outcome;
 use super::steps::Source;
 use super::{CompileError, Plan};
 
-/// The declared worst case is this many standard deviations of the worst position for the worst sample. 6.5 of them exceed any of 10^9
-/// Gaussian slots with probability below one in ten; the rest is margin for inputs that are larger than the samples.
-const DECLARED_DEVIATIONS: f64 = 8.0;
-/// The largest of some 10^4 flooded results stays below this many standard deviations (but for one run in hundred).
-const FLOODED_DEVIATIONS: f64 = 5.0;
+/// The declared worst case is this many standard deviations of the worst position for the worst sample: a Gaussian slot exceeds it with
+/// probability 8·10^−11. The margin on top of that is the choice of position and sample: most slots have half the deviation.
+const DECLARED_DEVIATIONS: f64 = 6.5;
+/// The largest of 10^4 flooded results (ten logits of a thousand samples) stays below this many standard deviations in 19 of
+/// 20 runs.
+const FLOODED_DEVIATIONS: f64 = 4.5;
 /// log2 of the flooding factor besides √(12τ): s/2 for s = 30 (Li, Micciancio, Schultz, Sorrell, ePrint 2022/816, §5).
 const FLOODING_BITS: i32 = 15;
 

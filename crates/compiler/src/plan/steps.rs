@@ -183,12 +183,18 @@ impl Writer {
                 let value = self.push(Step::Products { terms, bias }, index, Part::Weights);
                 switched.push((value, self.slots(sum.giant)));
             }
-            let mut value =
-                self.push(Step::SwitchSum { terms: switched, rescale }, index, Part::Sums);
-            for &stride in &layer.strides {
-                let terms = vec![(value, 0), (value, self.slots(stride))];
-                value = self.push(Step::SwitchSum { terms, rescale: false }, index, Part::Sums);
-            }
+            // Rotate-and-sum comes before the rescale: at the product's scale key switching adds next to nothing, and rounding
+            // is added once, not once for every place that is summed.
+            let mut strides = layer.strides.iter().peekable();
+            let mut terms = switched;
+            let value = loop {
+                let rescale = rescale && strides.peek().is_none();
+                let value = self.push(Step::SwitchSum { terms, rescale }, index, Part::Sums);
+                match strides.next() {
+                    Some(&stride) => terms = vec![(value, 0), (value, self.slots(stride))],
+                    None => break value,
+                }
+            };
             outputs.push(value);
         }
         outputs
