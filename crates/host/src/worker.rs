@@ -143,7 +143,7 @@ async fn release_job(core: &Core, key: JobKey) -> Result<(), HostError> {
     let release_seconds = started.elapsed().as_secs_f64();
     let cpu_after = release_cpu(core).await;
 
-    let mut timings = record.timings.clone().unwrap_or_default();
+    let mut timings = record.timings.unwrap_or_default();
     timings.release_seconds = release_seconds;
     timings.enclave_cpu_seconds = match (cpu_before, cpu_after) {
         (Some(before), Some(after)) => (after - before).max(0.0),

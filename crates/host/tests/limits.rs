@@ -1,4 +1,5 @@
 //! Bounds of the host: memory, disk, queue. What cannot fit is refused; what must wait, waits.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The link to the enclave against one that misbehaves: breaks off, stalls, lies about lengths, answers something else.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
 //! Every bad request is refused with its problem, at the first place that can know, and changes nothing.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
