@@ -8,8 +8,8 @@ use adyton_wire::statement::{
 use adyton_wire::{
     Problem, SessionId, Signed, SigningKey, WireError, digest, message, random_bytes,
 };
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::SeedableRng;
 use zeroize::Zeroizing;
 
 use crate::Clock;

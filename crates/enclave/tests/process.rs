@@ -1,4 +1,5 @@
 //! The real binary: sockets, kills, restarts, tampering; parameters that are secure.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;

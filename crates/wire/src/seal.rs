@@ -2,12 +2,12 @@
 
 use crate::limits::MAX_SEALED;
 use crate::{WireError, proto, random_bytes};
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::SeedableRng;
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::XWing;
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use zeroize::Zeroizing;
 
 /// Number of the HPKE suite X-Wing, HKDF-SHA256, ChaCha20Poly1305 on the wire.

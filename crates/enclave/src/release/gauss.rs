@@ -4,8 +4,8 @@
 //! every value; `f64` addition, multiplication and square root take the same time for all normal numbers on current
 //! processors. The tail ends at √(2·53·ln 2) = 8.57 standard deviations, which is a statistical distance below 2^−53 a sample.
 
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::Rng;
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::Rng;
 
 /// 2^−53.
 const UNIT: f64 = 1.110_223_024_625_156_5e-16;
@@ -64,7 +64,7 @@ pub(super) fn flood(values: &mut [f64], sigma: f64, rng: &mut ChaCha20Rng) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_chacha::rand_core::SeedableRng;
+    use chacha20::rand_core::SeedableRng;
 
     #[test]
     fn the_functions_agree_with_the_standard_library() {

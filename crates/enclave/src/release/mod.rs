@@ -7,7 +7,7 @@ mod choose;
 mod gauss;
 
 use adyton_wire::statement::{Checks, OutputForm, Values};
-use rand_chacha::ChaCha20Rng;
+use chacha20::ChaCha20Rng;
 use zeroize::Zeroizing;
 
 use crate::plan::Plan;

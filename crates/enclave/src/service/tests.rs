@@ -186,7 +186,8 @@ fn the_flooding_noise_has_the_promised_deviation() {
 fn failed_checks_look_like_success_from_outside() {
     let scene = Scene::new();
     let slots = scene.model.parameters.slots();
-    let good = |change: &dyn Fn(&mut Vec<f64>)| {
+    type Change<'a> = &'a dyn Fn(&mut Vec<f64>);
+    let good = |change: Change<'_>| {
         let mut values = vec![0.0; slots];
         for (position, value) in [(0, 1.0), (1, 2.0), (2, -3.0), (3, 1.0)] {
             values[position * LANES..(position + 1) * LANES].fill(value);
@@ -194,7 +195,7 @@ fn failed_checks_look_like_success_from_outside() {
         change(&mut values);
         scene.forged(&values)
     };
-    let cases: [(&dyn Fn(&mut Vec<f64>), u32); 7] = [
+    let cases: [(Change<'_>, u32); 7] = [
         (&|_| {}, 0),
         (&|v| v[4 * LANES] = 3.0 * NOISE, Checks::UNDECLARED),
         (&|v| v[slots - 1] = -1.0, Checks::UNDECLARED),

@@ -2,7 +2,13 @@
 //!
 //! The network multiplies three features by three weights. Positions 0, 1, 2 hold the outputs, position 3 a copy of output 0, all
 //! others must be ≈ 0.
-#![allow(dead_code, unreachable_pub, reason = "every test uses another part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "every test uses another part"
+)]
 
 use adyton_ckks::{
     Ciphertext, Encoder, EvaluationKeys, Evaluator, Gadget, InputKey, KeyRole, KeySource, KeySpec,
