@@ -8,8 +8,9 @@ use adyton_ckks::{KeySpec, Parameters, Scale};
 use crate::verify::{StepError, VerifyError};
 use crate::{ModelPrivacy, Program, Step, ValueId, WeightId, WeightSpec, limits, step_keys};
 
-/// Bits between a value's scale and its modulus that must stay free: sign and one bit of magnitude.
-const HEADROOM_BITS: f64 = 2.0;
+/// Bits between a value's scale and its modulus that must stay free: the sign. How large values are, a program does not say, except
+/// for its results, whose range is checked with the output layout.
+const HEADROOM_BITS: f64 = 1.0;
 
 /// What a value is encrypted under, and in how many parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

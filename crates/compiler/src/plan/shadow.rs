@@ -74,10 +74,10 @@ impl Runner<'_> {
             }
             // Thousands of rotated inputs: keep only what is still read.
             for value in step.operands() {
-                if last_reads.get(value as usize) == Some(&index) {
-                    if let Some(slot) = values.get_mut(value as usize) {
-                        *slot = None;
-                    }
+                if last_reads.get(value as usize) == Some(&index)
+                    && let Some(slot) = values.get_mut(value as usize)
+                {
+                    *slot = None;
                 }
             }
         }
@@ -150,11 +150,11 @@ impl Runner<'_> {
                         output.add_product(value(operand), &vector.values, weights, variance);
                     }
                 }
-                if let Some(bias) = bias {
-                    if let Some(vector) = self.skeleton.vectors.get(*bias as usize) {
-                        output.values.iter_mut().zip(&vector.values).for_each(|(x, b)| *x += b);
-                        output.add_variance(weights, self.weight_variance(*bias));
-                    }
+                if let Some(bias) = bias
+                    && let Some(vector) = self.skeleton.vectors.get(*bias as usize)
+                {
+                    output.values.iter_mut().zip(&vector.values).for_each(|(x, b)| *x += b);
+                    output.add_variance(weights, self.weight_variance(*bias));
                 }
                 vec![output]
             }
