@@ -336,3 +336,108 @@ impl<R: Read> Iterator for BundleReader<R> {
         self.item().transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn items(shape: &BundleShape) -> Vec<Vec<u8>> {
+        shape.lengths().iter().enumerate().map(|(index, &len)| vec![index as u8; len]).collect()
+    }
+
+    fn written(shape: &BundleShape) -> Vec<u8> {
+        let mut writer = BundleWriter::new(shape.clone(), Vec::new()).unwrap();
+        items(shape).iter().for_each(|item| writer.item(item).unwrap());
+        writer.finish().unwrap()
+    }
+
+    #[test]
+    fn bundles_round_trip() {
+        let program = fixture::verified();
+        let keys = BundleShape::keys(&program).unwrap();
+        let model = BundleShape::model(&program).unwrap();
+        let inputs = BundleShape::inputs(&program, 3).unwrap();
+        assert_eq!(keys.lengths().len(), program.program().keys.len());
+        assert_eq!(model.lengths().len(), program.program().weights.len());
+        assert_eq!(inputs.lengths().len(), 3 * 2);
+        for shape in [keys, model, inputs] {
+            let bytes = written(&shape);
+            assert_eq!(bytes.len() as u64, shape.total_len());
+            shape.check_total(bytes.len() as u64).unwrap();
+            let read: Result<Vec<_>, _> =
+                BundleReader::new(shape.clone(), &bytes[..]).unwrap().collect();
+            assert_eq!(read.unwrap(), items(&shape));
+        }
+    }
+
+    #[test]
+    fn groups_follow_from_the_length() {
+        let program = fixture::verified();
+        let shape = BundleShape::inputs(&program, 5).unwrap();
+        assert_eq!(BundleShape::inputs_of_length(&program, shape.total_len()).unwrap(), shape);
+        for wrong in [0, HEADER_LEN, shape.total_len() + 1, shape.total_len() - 1, u64::MAX] {
+            assert!(BundleShape::inputs_of_length(&program, wrong).is_err(), "{wrong} bytes");
+        }
+        assert!(matches!(BundleShape::inputs(&program, 0), Err(BundleError::Groups(0))));
+        assert!(BundleShape::inputs(&program, MAX_GROUPS + 1).is_err());
+    }
+
+    #[test]
+    fn plain_models_hold_vectors() {
+        let mut program = fixture::program();
+        program.privacy = ModelPrivacy::Plain;
+        program.keys.retain(|key| {
+            use adyton_ckks::KeySource::{Input, Result, ResultSquared};
+            matches!(key.source, Input | Result | ResultSquared)
+        });
+        let program = VerifiedProgram::new_insecure_for_tests(program).unwrap();
+        let shape = BundleShape::model(&program).unwrap();
+        assert_eq!(shape.kind(), BundleKind::PlainModel);
+        assert_eq!(shape.lengths(), [8 * 8; 5]);
+    }
+
+    #[test]
+    fn foreign_and_damaged_bundles_are_refused() {
+        let program = fixture::verified();
+        let shape = BundleShape::keys(&program).unwrap();
+        let bytes = written(&shape);
+        let open = |bytes: &[u8]| BundleReader::new(shape.clone(), bytes).map(|_| ());
+        let damaged = |index: usize| {
+            let mut bytes = bytes.clone();
+            bytes[index] ^= 1;
+            open(&bytes).unwrap_err()
+        };
+        assert!(matches!(damaged(0), BundleError::BadMagic));
+        assert!(matches!(damaged(8), BundleError::BadMagic));
+        assert!(matches!(damaged(9), BundleError::WrongKind { found: 5, .. }));
+        assert!(matches!(damaged(10), BundleError::BadMagic));
+        assert!(matches!(damaged(12), BundleError::WrongCount { .. }));
+        assert!(matches!(damaged(20), BundleError::WrongProgram));
+        assert!(matches!(open(&bytes[..40]), Err(BundleError::Io(_))));
+
+        let mut longer = bytes.clone();
+        longer.push(0);
+        let read: Result<Vec<_>, _> =
+            BundleReader::new(shape.clone(), &longer[..]).unwrap().collect();
+        assert!(matches!(read, Err(BundleError::WrongLength { .. })));
+        let read: Result<Vec<_>, _> =
+            BundleReader::new(shape.clone(), &bytes[..bytes.len() - 1]).unwrap().collect();
+        assert!(matches!(read, Err(BundleError::Io(_))));
+    }
+
+    #[test]
+    fn writers_hold_items_to_their_places() {
+        let program = fixture::verified();
+        let shape = BundleShape::keys(&program).unwrap();
+        let mut writer = BundleWriter::new(shape.clone(), Vec::new()).unwrap();
+        assert!(matches!(writer.item(&[1]), Err(BundleError::WrongItem { index: 0, .. })));
+        assert!(matches!(
+            BundleWriter::new(shape.clone(), Vec::new()).unwrap().finish(),
+            Err(BundleError::WrongCount { found: 0, .. })
+        ));
+        let mut full = BundleWriter::new(shape.clone(), Vec::new()).unwrap();
+        items(&shape).iter().for_each(|item| full.item(item).unwrap());
+        assert!(matches!(full.item(&[]), Err(BundleError::WrongCount { .. })));
+    }
+}

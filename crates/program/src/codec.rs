@@ -302,3 +302,131 @@ impl<'a> Decoder<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn encoding_round_trips() {
+        let program = fixture::program();
+        let bytes = program.encode();
+        let decoded = Program::decode(&bytes).unwrap();
+        assert_eq!(decoded, program);
+        assert_eq!(decoded.id(), program.id());
+        assert_eq!(decoded.encode(), bytes);
+    }
+
+    #[test]
+    fn every_field_changes_the_id() {
+        let id = fixture::program().id();
+        let changes: [fn(&mut Program); 9] = [
+            |program| program.name.push('x'),
+            |program| program.parameters.primes[0] += 2,
+            |program| program.privacy = ModelPrivacy::Plain,
+            |program| program.input.bound = 2.0,
+            |program| program.input.ciphertexts[1][2] = Some(0),
+            |program| program.weights[0].level = 1,
+            |program| program.steps.truncate(8),
+            |program| program.output.noise = 2e-6,
+            |program| program.keys.truncate(3),
+        ];
+        for change in changes {
+            let mut changed = fixture::program();
+            change(&mut changed);
+            assert_ne!(changed.id(), id);
+        }
+    }
+
+    #[test]
+    fn no_prefix_and_no_extension_decodes() {
+        let bytes = fixture::program().encode();
+        for len in 0..bytes.len() {
+            assert!(Program::decode(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        let mut longer = bytes;
+        longer.push(0);
+        let error = Program::decode(&longer).unwrap_err();
+        assert_eq!(error, DecodeError::Part(CkksDecodeError::TrailingBytes(1)));
+    }
+
+    #[test]
+    fn refusals_are_named() {
+        let bytes = fixture::program().encode();
+        let mut other = bytes.clone();
+        other[0] ^= 1;
+        assert_eq!(Program::decode(&other), Err(DecodeError::BadMagic));
+        let mut version = bytes.clone();
+        version[8] = 9;
+        assert_eq!(Program::decode(&version), Err(DecodeError::UnsupportedVersion(9)));
+        // The name's length, far beyond what is there: refused before anything is allocated.
+        let mut long = bytes;
+        long[10..14].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(matches!(Program::decode(&long), Err(DecodeError::TooMany { .. })));
+        let huge = vec![0; limits::MAX_PROGRAM_BYTES + 1];
+        assert_eq!(Program::decode(&huge), Err(DecodeError::TooLong(huge.len())));
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let pairs = || proptest::collection::vec((any::<u32>(), any::<u32>()), 0..5);
+        prop_oneof![
+            (any::<u32>(), proptest::collection::vec(any::<u32>(), 0..5))
+                .prop_map(|(of, by)| Step::Rotations { of, by }),
+            (pairs(), proptest::option::of(0..u32::MAX))
+                .prop_map(|(terms, bias)| Step::Products { terms, bias }),
+            (pairs(), any::<bool>())
+                .prop_map(|(terms, rescale)| Step::SwitchSum { terms, rescale }),
+            any::<u32>().prop_map(|of| Step::Square { of }),
+            (any::<u32>(), any::<bool>())
+                .prop_map(|(of, rescale)| Step::Relinearize { of, rescale }),
+        ]
+    }
+
+    proptest! {
+        /// Whatever can be written can be read, valid program or not.
+        #[test]
+        fn anything_written_is_read(
+            name in ".{0,20}",
+            steps in proptest::collection::vec(step(), 0..8),
+            shape in proptest::collection::vec(any::<u32>(), 0..4),
+            places in proptest::collection::vec(proptest::option::of(0..u32::MAX), 0..20),
+            noise in proptest::num::f64::NORMAL,
+            level: u8,
+            exponent in -300i16..300,
+        ) {
+            let mut program = fixture::program();
+            program.name = name;
+            program.steps = steps;
+            program.input.shape = shape;
+            program.output.positions = places;
+            program.output.noise = noise;
+            program.weights[1] = WeightSpec { level, scale: Scale::pow2(exponent) };
+            prop_assert_eq!(Program::decode(&program.encode()), Ok(program));
+        }
+
+        /// Damaged bytes are refused or are the encoding of another program; nothing panics.
+        #[test]
+        fn damaged_bytes_are_refused_or_canonical(
+            damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            let mut bytes = fixture::program().encode();
+            for (index, value) in damage {
+                let index = index.index(bytes.len());
+                bytes[index] = value;
+            }
+            if let Ok(program) = Program::decode(&bytes) {
+                prop_assert_eq!(program.encode(), bytes);
+                // The verifier must cope with anything that decodes.
+                let _ = crate::VerifiedProgram::new_insecure_for_tests(program);
+            }
+        }
+
+        #[test]
+        fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Program::decode(&bytes);
+        }
+    }
+}

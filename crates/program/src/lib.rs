@@ -16,6 +16,9 @@ mod listing;
 mod model;
 mod verify;
 
+#[cfg(test)]
+mod fixture;
+
 pub use codec::DecodeError;
 pub use infer::{Form, Inference, ValueType, infer};
 pub use keys::step_keys;
