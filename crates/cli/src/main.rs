@@ -1,2 +1,52 @@
-//! The adyton command.
-fn main() {}
+//! The `adyton` command: all roles of Adyton, and a demonstration of them together.
+#![forbid(unsafe_code)]
+
+mod args;
+mod bench;
+mod compile;
+mod demo;
+mod digits;
+mod error;
+mod inspect;
+mod machine;
+mod output;
+mod owner;
+mod process;
+mod program_files;
+mod progress;
+mod samples;
+mod shipped;
+
+use args::{Cli, Command};
+use clap::Parser;
+use error::CliError;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.command.json();
+    match process::follow_parent().and_then(|()| run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that closes the pipe has seen enough.
+        Err(CliError::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(&if json { error.render_json() } else { error.render() });
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Enclave(a) => Err(process::exec(process::Sibling::Enclave, &a.arguments)),
+        Command::Host(a) => Err(process::exec(process::Sibling::Host, &a.arguments)),
+        Command::Demo(a) => demo::run(&a),
+        Command::Compile(a) => compile::run(&a),
+        Command::Inspect(a) => inspect::run(&a),
+        Command::Publish(a) => owner::publish::run(&a),
+        Command::Infer(a) => owner::infer::run(&a),
+        Command::Evidence(a) => owner::evidence::run(&a),
+        Command::Keygen(a) => owner::keygen::run(&a),
+        Command::Bench(a) => bench::run(&a),
+    }
+}

@@ -1,0 +1,115 @@
+//! The command line as types. Every command's long help teaches by example.
+
+mod owners;
+mod runs;
+
+pub(crate) use owners::{
+    Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, OutputForm, Publish, Trust,
+};
+pub(crate) use runs::{Bench, Compile, Demo, Inspect, Objective, Privacy};
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+/// Neural-network inference where the server sees neither the model nor the inputs nor the results.
+#[derive(Parser, Debug)]
+#[command(name = "adyton", version, propagate_version = true, max_term_width = 110)]
+#[command(after_long_help = "\
+Four roles take part, each a process of its own:
+  enclave       makes keys, releases results       adyton enclave
+  host          stores, evaluates; trusted by none adyton host
+  model owner   compiles and encrypts a network    adyton compile, adyton publish
+  data owner    encrypts inputs, opens results     adyton infer
+
+See it work first:
+  adyton demo
+
+Then run the roles by hand: docs/tutorial.md")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run all four roles on this machine: encrypted networks classify encrypted digits
+    Demo(Demo),
+    /// Compile an ONNX network to a program (public) and its packed weights (secret)
+    Compile(Compile),
+    /// Print what a program, an encrypted object or an evidence file holds
+    Inspect(Inspect),
+    /// Model owner: register a deployment with an attested enclave and upload the encrypted weights
+    Publish(Publish),
+    /// Data owner: encrypt inputs, have them evaluated, open the result and verify its receipt
+    Infer(Infer),
+    /// Fetch, show and verify an enclave's evidence
+    Evidence(Evidence),
+    /// Make an owner's identity, or show an existing one's public key
+    Keygen(Keygen),
+    /// Measure evaluation on this machine with the real processes
+    Bench(Bench),
+    /// Start the enclave (runs the sibling program adyton-enclave; `adyton enclave --help` shows its options)
+    #[command(disable_help_flag = true)]
+    Enclave(Sibling),
+    /// Start the host (runs the sibling program adyton-host; `adyton host --help` shows its options)
+    #[command(disable_help_flag = true)]
+    Host(Sibling),
+}
+
+/// Arguments passed through to a sibling program untouched.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Sibling {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+impl Command {
+    /// Whether errors should be printed as JSON too.
+    pub(crate) fn json(&self) -> bool {
+        match self {
+            Self::Demo(a) => a.json,
+            Self::Compile(a) => a.json,
+            Self::Inspect(a) => a.json,
+            Self::Publish(a) => a.json,
+            Self::Infer(a) => a.json,
+            Self::Evidence(a) => a.json,
+            Self::Keygen(a) => a.json,
+            Self::Bench(a) => a.json,
+            Self::Enclave(_) | Self::Host(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_ours_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            if matches!(name, "enclave" | "host" | "help") {
+                continue;
+            }
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains(&format!("adyton {name}")), "{name}: no example in\n{help}");
+        }
+    }
+
+    #[test]
+    fn sibling_arguments_pass_through_untouched() {
+        let cli = Cli::try_parse_from(["adyton", "host", "--listen", "127.0.0.1:1", "--help"]);
+        match cli.map(|c| c.command) {
+            Ok(Command::Host(s)) => {
+                assert_eq!(s.arguments, ["--listen", "127.0.0.1:1", "--help"]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Commands of the two owners.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// What an owner demands of an enclave before it seals a secret to it. Denies by default.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Trust {
+    /// Accept an enclave with this measurement (hex); may be repeated
+    #[arg(long = "measurement", value_name = "HEX")]
+    pub(crate) measurements: Vec<String>,
+
+    /// Accept SIMULATED evidence, which proves nothing: for trying things out only
+    #[arg(long)]
+    pub(crate) allow_simulated: bool,
+}
+
+/// How to reach the host, and who one is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Connection {
+    /// The host's address, as in http://127.0.0.1:7700 or https://host.example:7700
+    #[arg(long, value_name = "URL", env = "ADYTON_HOST")]
+    pub(crate) host: String,
+
+    /// PEM file with the authority that signed the host's TLS certificate
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+}
+
+/// Model owner: register a deployment with an attested enclave and upload the encrypted weights.
+///
+/// Appraises the enclave's evidence, seals the model key's seed to it, registers the program with a release policy that
+/// the enclave enforces, then encrypts the weights and uploads them. Nobody may use a deployment unless the policy says so.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton publish mlp --host http://127.0.0.1:7700 --allow-simulated --measurement $M --allow-owner any
+  adyton publish mlp --host $URL --measurement $M --allow-owner $KEY --max-jobs 100 --output label
+
+$M is the enclave's measurement (`adyton enclave --help`, or `adyton evidence show`); $KEY is what the data owner's
+`adyton keygen` prints. The deployment id that is printed goes to the data owners.")]
+pub(crate) struct Publish {
+    /// The directory that `adyton compile` made
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+
+    /// The model owner's identity file; made on first use
+    #[arg(long, value_name = "FILE", default_value = "model-owner.identity")]
+    pub(crate) identity: PathBuf,
+
+    /// Admit this data owner (public key in hex), or `any`; may be repeated. Without it nobody is admitted
+    #[arg(long = "allow-owner", value_name = "KEY|any")]
+    pub(crate) allow_owners: Vec<String>,
+
+    /// Jobs of all data owners together
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub(crate) max_jobs: u32,
+
+    /// Jobs of one data owner
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) max_jobs_per_owner: u32,
+
+    /// Sessions of one data owner
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub(crate) max_sessions_per_owner: u32,
+
+    /// Result ciphertexts that one session may release; more of them need more flooding noise
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) max_ciphertexts: u32,
+
+    /// Bits of results that one session may learn (the ledger)
+    #[arg(long, value_name = "BITS", default_value_t = 1_000_000_000)]
+    pub(crate) bits_per_session: u64,
+
+    /// Bits of results that the deployment may release in all
+    #[arg(long, value_name = "BITS", default_value_t = 1_000_000_000_000)]
+    pub(crate) bits_total: u64,
+
+    /// Share of jobs that an auditor shall run again, 0 to 1
+    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    pub(crate) audit_rate: f64,
+
+    /// Days until the deployment expires
+    #[arg(long, value_name = "DAYS", default_value_t = 90)]
+    pub(crate) expires_in_days: u32,
+
+    /// What is released: `logits:BITS` (rounded to that many bits over the output range), `label`, or `top-k:K:BITS`
+    #[arg(long, value_name = "FORM", default_value = "logits:16")]
+    pub(crate) output: OutputForm,
+
+    /// Number of the model key; a new number makes a new key (renewal), and a new deployment
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) model_key: u32,
+
+    /// Print the result as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The form in which the enclave releases results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutputForm {
+    /// Every output, rounded to this many bits over ± the program's output range.
+    Logits { bits: u8 },
+    /// The k largest outputs, rounded so, with their indices.
+    TopK { k: u16, bits: u8 },
+    /// The index of the largest output.
+    Label,
+}
+
+impl std::str::FromStr for OutputForm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORMS: &str = "one of `logits:BITS` (2 to 30), `label`, `top-k:K:BITS`";
+        let bits = |text: &str| match text.parse() {
+            Ok(bits @ 2..=30) => Ok(bits),
+            _ => Err(format!("`{text}` is not a number of bits from 2 to 30; expected {FORMS}")),
+        };
+        let parts: Vec<&str> = text.split(':').collect();
+        match parts.as_slice() {
+            ["label"] => Ok(Self::Label),
+            ["logits", b] => Ok(Self::Logits { bits: bits(b)? }),
+            ["top-k", k, b] => match k.parse() {
+                Ok(k @ 1..) => Ok(Self::TopK { k, bits: bits(b)? }),
+                _ => Err(format!("`{k}` is not a count; expected {FORMS}")),
+            },
+            _ => Err(format!("expected {FORMS}")),
+        }
+    }
+}
+
+impl std::fmt::Display for OutputForm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Logits { bits } => write!(f, "logits:{bits}"),
+            Self::TopK { k, bits } => write!(f, "top-k:{k}:{bits}"),
+            Self::Label => f.write_str("label"),
+        }
+    }
+}
+
+/// What `infer` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InferOutput {
+    /// The label of each sample
+    Labels,
+    /// Every output of each sample (when the deployment releases logits)
+    Logits,
+}
+
+/// Data owner: encrypt inputs, have them evaluated, open the result and verify its receipt.
+///
+/// Appraises the enclave's evidence, opens a session with it (its input key's seed and its reply key go there sealed),
+/// encrypts the inputs on this machine, uploads them as a signed job, waits, opens the sealed result and verifies the
+/// enclave's receipt. The host sees none of the inputs and none of the results.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton infer --host http://127.0.0.1:7700 --deployment $ID --allow-simulated --measurement $M digits.npy
+  adyton infer --host $URL --deployment $ID --measurement $M a.png b.png --output logits
+  adyton infer --host $URL --deployment $ID --measurement $M t10k-images-idx3-ubyte --limit 64 --out logits.npy
+  adyton infer --host $URL --deployment $ID --measurement $M --collect     results of an interrupted run
+
+$ID is what `adyton publish` printed.")]
+pub(crate) struct Infer {
+    /// Samples: .npy or idx files (.gz too), or images (png, pgm)
+    #[arg(value_name = "INPUTS", required_unless_present = "collect")]
+    pub(crate) inputs: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+
+    /// The deployment's id, from the model owner
+    #[arg(long, value_name = "ID")]
+    pub(crate) deployment: String,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+
+    /// The data owner's identity file; made on first use
+    #[arg(long, value_name = "FILE", default_value = "data-owner.identity")]
+    pub(crate) identity: PathBuf,
+
+    /// Number of the session with this deployment; a new number opens a new session, with new keys and a fresh ledger
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) session: u32,
+
+    /// Use only the first N samples
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value = "labels")]
+    pub(crate) output: InferOutput,
+
+    /// Also write the logits there, as samples × outputs in float64
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Send no inputs: collect the results of this session's earlier jobs that were submitted and never fetched
+    #[arg(long, conflicts_with_all = ["inputs", "out", "limit", "repeat"])]
+    pub(crate) collect: bool,
+
+    /// Submit the inputs this many times, each time as a job of its own, and report the times of each (for measuring)
+    #[arg(long, value_name = "N", default_value_t = 1, hide = true)]
+    pub(crate) repeat: u32,
+
+    /// Print the result as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Fetch, show and verify an enclave's evidence.
+///
+/// Evidence binds the enclave's keys and the challenger's nonce to what the platform measured. `verify` appraises it by a
+/// policy that denies by default; the owners' commands do the same before they seal anything.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton evidence fetch --host http://127.0.0.1:7700 -o evidence.adyton
+  adyton evidence show evidence.adyton
+  adyton evidence verify evidence.adyton --measurement $M --allow-simulated")]
+pub(crate) struct Evidence {
+    #[command(subcommand)]
+    pub(crate) command: EvidenceCommand,
+
+    /// Print as one JSON object on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum EvidenceCommand {
+    /// Challenge the enclave with a fresh nonce and store its evidence
+    Fetch {
+        #[command(flatten)]
+        connection: Connection,
+        /// File for the evidence and its nonce
+        #[arg(short, long, value_name = "FILE", default_value = "evidence.adyton")]
+        output: PathBuf,
+    },
+    /// Print what evidence claims, without verifying it
+    Show {
+        /// The file that `fetch` wrote
+        file: PathBuf,
+    },
+    /// Appraise evidence: vendor root, measurement, freshness, binding of the keys
+    Verify {
+        /// The file that `fetch` wrote
+        file: PathBuf,
+        #[command(flatten)]
+        trust: Trust,
+    },
+}
+
+/// Make an owner's identity, or show an existing one's public key.
+///
+/// An identity is one secret from which an owner's signing key, reply key, model keys and input keys derive. The file can
+/// be read by you alone (mode 0600); whoever has it reads the owner's results or weights, so back it up and guard it.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton keygen -o data-owner.identity           make one; prints the public key
+  adyton keygen --show data-owner.identity       print the public key of an existing one")]
+pub(crate) struct Keygen {
+    /// File for the new identity; refused when it exists
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        conflicts_with = "show",
+        required_unless_present = "show"
+    )]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Show the public key of this identity
+    #[arg(long, value_name = "FILE")]
+    pub(crate) show: Option<PathBuf>,
+
+    /// Print as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_forms_parse_and_print() {
+        for text in ["logits:12", "label", "top-k:3:12"] {
+            assert_eq!(text.parse::<OutputForm>().map(|f| f.to_string()), Ok(text.to_owned()));
+        }
+        for text in
+            ["", "logits", "logits:1", "logits:31", "top-k:3", "top-k:0:12", "labels", "label:1"]
+        {
+            assert!(text.parse::<OutputForm>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Commands that need no other party: demo, compile, inspect, bench.
+
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Whether the host sees the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Privacy {
+    /// Weights are encrypted under the model key
+    Encrypted,
+    /// Weights are in the clear: host and model owner are one party
+    Plain,
+}
+
+/// What a program is laid out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Objective {
+    /// One sample as soon as possible
+    Latency,
+    /// Most samples per second, many samples per ciphertext
+    Throughput,
+}
+
+impl Privacy {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Encrypted => "encrypted",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+impl Objective {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::Throughput => "throughput",
+        }
+    }
+}
+
+/// What demo and bench run.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Workload {
+    /// A shipped network: mlp, cryptonets or e2dm; may be repeated [default: all three]
+    #[arg(long = "network", value_name = "NAME")]
+    pub(crate) networks: Vec<String>,
+
+    /// Whether the host sees the weights
+    #[arg(long, value_enum, default_value = "encrypted")]
+    pub(crate) model_privacy: Privacy,
+
+    /// Threads that the host evaluates with [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+}
+
+/// Run all four roles on this machine: encrypted networks classify encrypted digits.
+///
+/// Starts an enclave, a host, a model owner and a data owner as separate processes that talk over real sockets, in a
+/// temporary directory, once for each network. Inputs are test images of MNIST. Every step of the protocol runs, from
+/// evidence to receipt. The enclave's evidence is SIMULATED: it shows the protocol and proves nothing about hardware.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton demo                                   all three networks, one full batch each
+  adyton demo --network mlp --images 8          eight images through one network
+  adyton demo --objective latency --images 1    laid out for one image
+  adyton demo --json > report.json              the same figures for machines (docs/demo-json.md)
+  adyton demo --network mlp --keep ./look       leave every party's files there to look at")]
+pub(crate) struct Demo {
+    #[command(flatten)]
+    pub(crate) workload: Workload,
+
+    /// Test images per network [default: one full batch of the program, at most 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) images: Option<u32>,
+
+    /// What the program is laid out for
+    #[arg(long, value_enum, default_value = "throughput")]
+    pub(crate) objective: Objective,
+
+    /// Print the report as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Work in this directory and leave it there (must be empty or new)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+/// Measure evaluation on this machine with the real processes.
+///
+/// Starts enclave, host, model owner and data owner like the demo. A warm-up job first loads weights and keys into the
+/// host's memory, so `evaluate_seconds` is evaluation alone; the fastest of several jobs counts. For throughput, jobs
+/// of one and of several groups of lanes are measured and each is a result; for latency, one image.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton bench                                        all networks, both objectives
+  adyton bench --network mlp --objective throughput   one of them
+  adyton bench --json > bench.json                    for machines (docs/bench-json.md)")]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) workload: Workload,
+
+    /// What the programs are laid out for; may be repeated [default: both]
+    #[arg(long = "objective", value_enum, value_name = "OBJECTIVE")]
+    pub(crate) objectives: Vec<Objective>,
+
+    /// Measured jobs for each batch size, after one to warm up
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) repeat: u32,
+
+    /// Groups of lanes in a throughput job; may be repeated [default: 1, 2 and 4]
+    #[arg(long = "groups", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) groups: Vec<u32>,
+
+    /// Print the results as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Compile an ONNX network to a program (public) and its packed weights (secret).
+///
+/// The program holds shapes, parameters and operations, no weight. Affine layers become sparse matrices, neighbours fold
+/// together; the plan chooses layout, levels and scales. What cannot be run yet is refused here, with the node's name.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton compile networks/mlp.onnx -o mlp
+  adyton compile net.onnx -o net --objective latency
+  adyton compile net.onnx -o net --calibrate samples.npy    measure activation ranges on your own samples
+
+The directory then holds program.adyton (give it to anybody) and weights.adyton (keep it secret).")]
+pub(crate) struct Compile {
+    /// The network, as PyTorch exports it
+    #[arg(value_name = "NET.onnx")]
+    pub(crate) network: PathBuf,
+
+    /// Directory for the program and its weights; made when missing
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+
+    /// What the program is laid out for
+    #[arg(long, value_enum, default_value = "throughput")]
+    pub(crate) objective: Objective,
+
+    /// Whether the host sees the weights
+    #[arg(long, value_enum, default_value = "encrypted")]
+    pub(crate) model_privacy: Privacy,
+
+    /// Samples (.npy, idx, images) on which the ranges of activations and outputs are measured
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibrate: Option<PathBuf>,
+
+    /// Print the summary as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Print what a program, an encrypted object or an evidence file holds.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton inspect mlp                    a directory that `adyton compile` made
+  adyton inspect mlp/program.adyton     parameters, layout, steps, keys, output
+  adyton inspect evidence.adyton        what the evidence claims (not verified: see `adyton evidence verify`)")]
+pub(crate) struct Inspect {
+    /// A compiled directory, or one file that Adyton wrote
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+
+    /// List every step of the program
+    #[arg(long)]
+    pub(crate) steps: bool,
+
+    /// Print as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}

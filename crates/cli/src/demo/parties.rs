@@ -1,0 +1,215 @@
+//! The four parties as processes, for demo and bench.
+
+use crate::args::{Objective, Privacy};
+use crate::compile::CompileReport;
+use crate::error::CliError;
+use crate::owner::infer::InferReport;
+use crate::owner::publish::PublishReport;
+use crate::process::{Child, Launch, Sibling};
+use crate::progress::Progress;
+use crate::shipped::Shipped;
+use adyton_attest::Simulated;
+use adyton_client::transport::Host as HostClient;
+use adyton_rpc::v1::StatsReply;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long enclave and host may take to start.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Directory that the model owner compiles into.
+const COMPILED: &str = "compiled";
+/// The samples' file in the data owner's directory.
+const INPUTS: &str = "inputs.npy";
+
+/// Enclave and host, running, and a directory for each party.
+pub(crate) struct Parties {
+    directory: PathBuf,
+    measurement: String,
+    url: String,
+    pub(crate) enclave: Child,
+    pub(crate) host: Child,
+}
+
+/// A line of the host's log that tells where it listens.
+#[derive(Deserialize)]
+struct Serving {
+    fields: ServingFields,
+}
+
+#[derive(Deserialize)]
+struct ServingFields {
+    message: String,
+    address: Option<String>,
+}
+
+/// What `keygen --json` prints.
+#[derive(Deserialize)]
+struct Key {
+    public_key: String,
+}
+
+/// What to compile for, and for whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup<'a> {
+    pub(crate) network: &'a Shipped,
+    pub(crate) objective: Objective,
+    pub(crate) privacy: Privacy,
+}
+
+impl Parties {
+    /// Makes the parties' directories in `directory` and starts enclave and host; call from the main thread.
+    pub(crate) async fn start(
+        directory: &Path,
+        threads: Option<u32>,
+        progress: &mut Progress,
+    ) -> Result<Self, CliError> {
+        progress.begin("start enclave and host");
+        let party = |name: &str| -> Result<PathBuf, CliError> {
+            let path = directory.join(name);
+            std::fs::create_dir_all(&path).map_err(CliError::file("make", &path))?;
+            Ok(path)
+        };
+        let enclave_path = Sibling::Enclave.find()?;
+        Sibling::Host.find()?;
+        let measurement = Simulated::measurement_of(&enclave_path)
+            .map_err(CliError::part("the enclave's program cannot be measured"))?;
+        party("model-owner")?;
+        party("data-owner")?;
+        // Relative to the parties' directories: a socket's path may have at most about 100 bytes.
+        let arguments =
+            ["enclave", "--listen", "unix:enclave.sock", "--state", "state", "--simulated"];
+        let mut enclave = Launch::new("enclave", &party("enclave")?, arguments).start()?;
+        let socket = directory.join("enclave/enclave.sock");
+        enclave.ready(PATIENCE, |_| socket.exists().then_some(())).await?;
+
+        let mut arguments = vec!["host", "--listen", "127.0.0.1:0"];
+        arguments.extend(["--enclave", "unix:../enclave/enclave.sock", "--data", "data"]);
+        let count = threads.map(|n| n.to_string());
+        if let Some(count) = &count {
+            arguments.extend(["--threads", count]);
+        }
+        let launch = Launch::new("host", &party("host")?, arguments).env("ADYTON_LOG", "info");
+        let mut host = launch.start()?;
+        let url = host.ready(PATIENCE, address).await?;
+        let measurement = measurement.to_string();
+        Ok(Self { directory: directory.to_owned(), measurement, url, enclave, host })
+    }
+
+    /// Runs one of an owner's commands to its end and reads the JSON that it prints.
+    async fn owner<T: DeserializeOwned>(
+        &mut self,
+        name: &'static str,
+        directory: &str,
+        arguments: &[String],
+        progress: &mut Progress,
+    ) -> Result<T, CliError> {
+        let directory = self.directory.join(directory);
+        let mut child =
+            Launch::new(name, &directory, arguments).env("ADYTON_HOST", &self.url).start()?;
+        let ended = child.finish(|line| progress.detail(line)).await;
+        // When an owner fails because the host or the enclave died, that is what should be told.
+        self.enclave.alive()?;
+        self.host.alive()?;
+        serde_json::from_str(&ended?).map_err(|source| CliError::ChildOutput { name, source })
+    }
+
+    /// The model owner compiles the network.
+    pub(crate) async fn compile(
+        &mut self,
+        setup: Setup<'_>,
+        progress: &mut Progress,
+    ) -> Result<CompileReport, CliError> {
+        progress.begin("model owner: compile the network");
+        let file = format!("{}.onnx", setup.network.name);
+        let onnx = self.directory.join("model-owner").join(&file);
+        std::fs::write(&onnx, setup.network.onnx).map_err(CliError::file("write", &onnx))?;
+        let arguments = strings(&[
+            "compile",
+            &file,
+            "-o",
+            COMPILED,
+            "--objective",
+            setup.objective.as_str(),
+            "--model-privacy",
+            setup.privacy.as_str(),
+            "--json",
+        ]);
+        self.owner("compile", "model-owner", &arguments, progress).await
+    }
+
+    /// The model owner encrypts the weights and registers the deployment for this data owner alone.
+    pub(crate) async fn publish(
+        &mut self,
+        progress: &mut Progress,
+    ) -> Result<PublishReport, CliError> {
+        progress.begin("data owner: make an identity");
+        let keygen = strings(&["keygen", "-o", "data-owner.identity", "--json"]);
+        let key: Key = self.owner("keygen", "data-owner", &keygen, progress).await?;
+        progress.begin("model owner: appraise, encrypt, upload, register");
+        let arguments = [
+            strings(&["publish", COMPILED, "--json", "--allow-owner", &key.public_key]),
+            self.trust(),
+        ]
+        .concat();
+        self.owner("publish", "model-owner", &arguments, progress).await
+    }
+
+    /// The data owner sends samples and opens the results.
+    pub(crate) async fn infer(
+        &mut self,
+        deployment: &str,
+        samples: &[Vec<f64>],
+        repeat: u32,
+        progress: &mut Progress,
+    ) -> Result<InferReport, CliError> {
+        progress.begin("data owner: appraise, open a session, encrypt, submit, open the result");
+        crate::samples::write_npy(&self.directory.join("data-owner").join(INPUTS), samples)?;
+        let repeat = repeat.to_string();
+        let arguments = [
+            strings(&["infer", INPUTS, "--deployment", deployment, "--repeat", &repeat, "--json"]),
+            self.trust(),
+        ]
+        .concat();
+        self.owner("infer", "data-owner", &arguments, progress).await
+    }
+
+    /// What the host counted, its edge to the enclave above all.
+    pub(crate) async fn stats(&self) -> Result<StatsReply, CliError> {
+        let fail = "the host's statistics cannot be had";
+        let host = HostClient::connect(&self.url, None).await.map_err(CliError::part(fail))?;
+        host.stats().await.map_err(CliError::part(fail))
+    }
+
+    /// What owners demand here: this build's enclave on the simulated platform.
+    fn trust(&self) -> Vec<String> {
+        strings(&["--allow-simulated", "--measurement", &self.measurement])
+    }
+}
+
+/// Where the host listens, when its log tells.
+fn address(log: &str) -> Option<String> {
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<Serving>(line).ok())
+        .filter(|line| line.fields.message == "serving")
+        .find_map(|line| line.fields.address)
+        .map(|address| format!("http://{address}"))
+}
+
+fn strings(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(|&a| a.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_address_is_read_from_its_log() {
+        let log = "noise\n{\"level\":\"INFO\",\"fields\":{\"message\":\"opening\"}}\n\
+            {\"fields\":{\"message\":\"serving\",\"address\":\"127.0.0.1:4242\",\"threads\":2}}\n";
+        assert_eq!(address(log), Some("http://127.0.0.1:4242".to_owned()));
+        assert_eq!(address("{\"fields\":{\"message\":\"opening\"}}"), None);
+    }
+}

@@ -1,0 +1,353 @@
+//! `adyton infer`: the data owner.
+
+mod collect;
+
+use super::tickets::Tickets;
+use super::{Effort, Stopwatch, connect, identity, trust};
+use crate::args::{Infer, InferOutput};
+use crate::error::CliError;
+use crate::output;
+use crate::progress::Progress;
+use crate::samples;
+use adyton_attest::VerifiedEnclave;
+use adyton_client::transport::{Host, JobEvent, JobOutcome, TransportError};
+use adyton_client::{DataOwner, Deployment, Job, Outcome, Session, Written};
+use adyton_program::limits::MAX_PROGRAM_BYTES;
+use adyton_rpc::v1::ObjectKind;
+use adyton_wire::statement::{DeploymentStatement, Values};
+use adyton_wire::{DeploymentId, Signed};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::BufWriter;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Seconds until a job that was not evaluated may no longer be released.
+const JOB_LIFE: u64 = 86_400;
+/// How often a broken connection to a running job is made anew.
+const RETRIES: u32 = 20;
+
+/// What `infer --json` prints.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct InferReport {
+    /// The deployment's id.
+    pub(crate) deployment: String,
+    /// The session's id.
+    pub(crate) session: String,
+    /// Whether the enclave's evidence was simulated.
+    pub(crate) simulated_evidence: bool,
+    /// Number of samples.
+    pub(crate) samples: usize,
+    /// Groups of lanes that they fill.
+    pub(crate) groups: u32,
+    /// Label of each sample.
+    pub(crate) labels: Vec<u32>,
+    /// Outputs of each sample, when the deployment releases logits.
+    pub(crate) logits: Option<Vec<Vec<f64>>>,
+    /// Bytes of the encrypted inputs.
+    pub(crate) input_bytes: u64,
+    /// One entry for each job.
+    pub(crate) jobs: Vec<JobReport>,
+    /// Times, bytes, CPU, memory.
+    #[serde(flatten)]
+    pub(crate) effort: Effort,
+}
+
+/// One job's times.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct JobReport {
+    /// The job's id.
+    pub(crate) job: String,
+    /// From submission to the opened result, as the data owner sees it.
+    pub(crate) wall_seconds: f64,
+    /// Evaluation alone, as the host says.
+    pub(crate) evaluate_seconds: f64,
+    /// CPU time of the evaluation, as the host says.
+    pub(crate) evaluate_cpu_seconds: f64,
+    /// Loading of weights, keys and inputs that were not in the host's memory.
+    pub(crate) load_seconds: f64,
+    /// From the release request to the enclave's answer.
+    pub(crate) release_seconds: f64,
+    /// CPU time of the enclave for the release, as the host says.
+    pub(crate) enclave_cpu_seconds: f64,
+    /// Threads that evaluated.
+    pub(crate) threads: u32,
+    /// Bits that the release cost in the ledger.
+    pub(crate) ledger_bits: u64,
+    /// Entries of the enclave's audit log after this release.
+    pub(crate) audit_length: u64,
+}
+
+/// Runs an inference and prints the result.
+pub(crate) fn run(args: &Infer) -> Result<(), CliError> {
+    if args.collect {
+        return collect::run(args);
+    }
+    let report = super::block_on(infer(args))?;
+    if let Some(path) = &args.out {
+        let logits = report.logits.as_deref().ok_or_else(|| CliError::Argument {
+            what: "--out",
+            value: path.display().to_string(),
+            reason: "this deployment releases no logits".into(),
+        })?;
+        samples::write_npy(path, logits)?;
+    }
+    if args.json {
+        return output::json(&report);
+    }
+    output::text(&render(args.output, &report.labels, report.logits.as_deref())?)
+}
+
+/// One line a sample.
+fn render(
+    output: InferOutput,
+    labels: &[u32],
+    logits: Option<&[Vec<f64>]>,
+) -> Result<String, CliError> {
+    let lines: Vec<String> = match (output, logits) {
+        (InferOutput::Labels, _) => labels.iter().map(u32::to_string).collect(),
+        (InferOutput::Logits, Some(logits)) => logits
+            .iter()
+            .map(|row| row.iter().map(|v| format!("{v:.5}")).collect::<Vec<_>>().join(" "))
+            .collect(),
+        (InferOutput::Logits, None) => {
+            return Err(CliError::Argument {
+                what: "--output",
+                value: "logits".into(),
+                reason: "this deployment releases no logits; use --output labels".into(),
+            });
+        }
+    };
+    Ok(lines.join("\n"))
+}
+
+async fn infer(args: &Infer) -> Result<InferReport, CliError> {
+    let mut progress = Progress::new();
+    let mut watch = Stopwatch::start();
+    let samples = samples::read(&args.inputs, args.limit)?;
+    watch.lap("read the samples");
+    let Opened { host, enclave, deployment, session } =
+        open(args, &mut progress, &mut watch).await?;
+
+    progress.begin("encrypt the inputs");
+    let (file, input) = tokio::task::block_in_place(|| encrypt(&session, &samples))?;
+    watch.lap("encrypt the inputs");
+
+    progress.begin("upload the encrypted inputs");
+    let program = deployment.statement().program;
+    host.put_object(ObjectKind::Input, input.object, Some(program), file)
+        .await
+        .map_err(CliError::part("the encrypted inputs were not stored"))?;
+    watch.lap("upload the encrypted inputs");
+
+    let tickets = Tickets::beside(&args.identity);
+    for message in tickets.of_session(&session.id())? {
+        note_pending(&session, &message)?;
+    }
+    let mut jobs = Vec::new();
+    let mut last: Option<(Job, Outcome)> = None;
+    for _ in 0..args.repeat {
+        progress.begin("evaluate");
+        let began = Instant::now();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let job = session
+            .job(input.object, samples.len(), now + JOB_LIFE)
+            .map_err(CliError::part("the job cannot be made"))?;
+        let message = job.message();
+        tickets.put(&job.statement().job, &message)?;
+        let released = submit_and_wait(&host, &job, message, &mut progress).await;
+        let released = match released {
+            // A refused job has no result to come back for.
+            Err(error @ TransportError::Refused { .. }) => {
+                tickets.remove(&job.statement().job)?;
+                return Err(CliError::part("the job was refused")(error));
+            }
+            other => other.map_err(CliError::part("the job's result cannot be had"))?,
+        };
+        let outcome = session
+            .open_result(&job, &released.released)
+            .map_err(CliError::part("the result cannot be believed"))?;
+        jobs.push(job_report(&job, &released, &outcome, began.elapsed()));
+        tickets.remove(&job.statement().job)?;
+        last = Some((job, outcome));
+    }
+    watch.lap("evaluate, release, open, verify");
+    progress.end(None);
+
+    let (job, outcome) = last.ok_or_else(|| CliError::Argument {
+        what: "--repeat",
+        value: args.repeat.to_string(),
+        reason: "expected at least 1".into(),
+    })?;
+    if !outcome.payload.checks.passed() {
+        return Err(CliError::Checks(outcome.payload.checks.0));
+    }
+    let (labels, logits) = values(&outcome, deployment.program().program().output.outputs);
+    Ok(InferReport {
+        deployment: deployment.id().to_string(),
+        session: session.id().to_string(),
+        simulated_evidence: enclave.claims().simulated,
+        samples: samples.len(),
+        groups: job.statement().groups,
+        labels,
+        logits,
+        input_bytes: input.length,
+        jobs,
+        effort: Effort::of(watch, &host)?,
+    })
+}
+
+/// The deployment as its model owner signed it, and its program.
+async fn deployment(host: &Host, id: DeploymentId) -> Result<Deployment, CliError> {
+    let fail = || CliError::part("the deployment cannot be had");
+    let listed = host.deployment(&id).await.map_err(fail())?;
+    let listed = listed.ok_or_else(|| CliError::Argument {
+        what: "--deployment",
+        value: id.to_string(),
+        reason: "the host knows no such deployment; ask its model owner for the id and the host"
+            .into(),
+    })?;
+    let statement = Signed::<DeploymentStatement>::decode(&listed.deployment_message)
+        .map_err(CliError::part("the host's deployment statement is malformed"))?;
+    let program = host.program(&id, MAX_PROGRAM_BYTES).await.map_err(fail())?;
+    Deployment::verify(id, &statement, &program)
+        .map_err(CliError::part("the host's deployment cannot be believed"))
+}
+
+/// Everything before the first input.
+struct Opened {
+    host: Host,
+    enclave: VerifiedEnclave,
+    deployment: Deployment,
+    session: Session,
+}
+
+async fn open(
+    args: &Infer,
+    progress: &mut Progress,
+    watch: &mut Stopwatch,
+) -> Result<Opened, CliError> {
+    let id = args.deployment.parse::<DeploymentId>().map_err(|e| CliError::Argument {
+        what: "--deployment",
+        value: args.deployment.clone(),
+        reason: format!("expected the 64 hexadecimal digits that `adyton publish` printed ({e})"),
+    })?;
+    let owner = DataOwner::new(identity(&args.identity, "data owner")?);
+    progress.begin("appraise the enclave");
+    let host = connect(&args.connection).await?;
+    let enclave = trust::challenge(&host, &args.trust).await?;
+    let deployment = deployment(&host, id).await?;
+    watch.lap("appraise the enclave");
+
+    progress.begin("open the session");
+    let fail = "the session request cannot be made";
+    let opening = owner.open(&enclave, &deployment, args.session).map_err(CliError::part(fail))?;
+    let message = opening.message().to_vec();
+    let answer = host
+        .open_session(message, |event| {
+            progress.detail(&format!("the enclave made key {} of {}", event.made, event.total));
+        })
+        .await
+        .map_err(|error| {
+            let refused = error.problem() == Some("not-allowed");
+            let error = CliError::part("the session was not opened")(error);
+            if refused {
+                let key = owner.public_key();
+                error.hint(format!("the model owner must admit your key: --allow-owner {key}"))
+            } else {
+                error
+            }
+        })?;
+    let session =
+        opening.confirm(&answer).map_err(CliError::part("the session cannot be believed"))?;
+    watch.lap("open the session");
+    Ok(Opened { host, enclave, deployment, session })
+}
+
+fn encrypt(session: &Session, samples: &[Vec<f64>]) -> Result<(File, Written), CliError> {
+    let file = tempfile::tempfile().map_err(CliError::part("no temporary file"))?;
+    let (writer, written) = session
+        .encrypt_inputs(samples, BufWriter::new(file))
+        .map_err(CliError::part("the inputs cannot be encrypted"))?;
+    let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error);
+    Ok((file.map_err(CliError::part("the encrypted inputs cannot be written"))?, written))
+}
+
+/// Submits a job and waits for its result; a broken connection is made anew, the same job submitted again.
+async fn submit_and_wait(
+    host: &Host,
+    job: &Job,
+    message: Vec<u8>,
+    progress: &mut Progress,
+) -> Result<JobOutcome, TransportError> {
+    let (session, id) = (job.statement().session, job.statement().job);
+    let mut attempt = 0;
+    loop {
+        let result = async {
+            host.submit(message.clone()).await?;
+            host.outcome(&session, &id, |event| match event {
+                JobEvent::Queued { ahead } => progress.detail(&format!("{ahead} jobs before it")),
+                JobEvent::Evaluating { done, total } => {
+                    progress.detail(&format!("step {done} of {total}"));
+                }
+                JobEvent::Releasing => progress.detail("the enclave releases the result"),
+            })
+            .await
+        }
+        .await;
+        match result {
+            Err(TransportError::Unavailable { message, .. }) if attempt < RETRIES => {
+                attempt += 1;
+                progress.detail(&format!("connection lost ({message}); trying again"));
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn note_pending(session: &Session, message: &[u8]) -> Result<(), CliError> {
+    let job = session
+        .stored_job(message)
+        .map_err(CliError::part("a stored job of this session cannot be used"))?;
+    output::note(&format!(
+        "Note: job {} of this session was submitted earlier and its result not collected; `adyton infer --collect` fetches it.",
+        job.statement().job
+    ));
+    Ok(())
+}
+
+fn job_report(job: &Job, released: &JobOutcome, outcome: &Outcome, wall: Duration) -> JobReport {
+    let timings = &released.timings;
+    JobReport {
+        job: job.statement().job.to_string(),
+        wall_seconds: wall.as_secs_f64(),
+        evaluate_seconds: timings.evaluate_seconds,
+        evaluate_cpu_seconds: timings.evaluate_cpu_seconds,
+        load_seconds: timings.load_seconds,
+        release_seconds: timings.release_seconds,
+        enclave_cpu_seconds: timings.enclave_cpu_seconds,
+        threads: timings.threads,
+        ledger_bits: outcome.receipt.bits,
+        audit_length: outcome.receipt.audit.length,
+    }
+}
+
+/// Labels, and logits where they were released.
+fn values(outcome: &Outcome, outputs: u32) -> (Vec<u32>, Option<Vec<Vec<f64>>>) {
+    let outputs = outputs.max(1) as usize;
+    match &outcome.payload.values {
+        Values::Labels(labels) => (labels.clone(), None),
+        Values::TopK { entries, .. } => {
+            let each = entries.len() / (outcome.payload.samples.max(1) as usize);
+            let first = |c: &[(u32, i32)]| c.first().map_or(0, |e| e.0);
+            (entries.chunks(each.max(1)).map(first).collect(), None)
+        }
+        Values::Logits { step, codes } => {
+            let logits: Vec<Vec<f64>> = codes
+                .chunks(outputs)
+                .map(|row| row.iter().map(|&code| f64::from(code) * step).collect())
+                .collect();
+            (logits.iter().map(|row| samples::label(row)).collect(), Some(logits))
+        }
+    }
+}
