@@ -183,7 +183,13 @@ impl Core {
 
     async fn keep_audit(&self, from: u64, joined: &[u8]) -> Result<(), HostError> {
         let entries = joined.chunks_exact(AUDIT_ENTRY_LENGTH).map(<[u8]>::to_vec).collect();
-        Ok(self.meta.append_audit(from, entries).await?)
+        if !self.meta.append_audit(from, entries).await? {
+            tracing::error!(
+                from,
+                "the enclave's audit log does not continue the one stored here: its state was replaced or rolled back"
+            );
+        }
+        Ok(())
     }
 
     /// A program that is stored, ready to run.
@@ -223,13 +229,24 @@ impl Core {
         })
     }
 
-    /// Refuses what could never run within the memory budget.
-    pub(crate) fn check_memory(
+    /// How many of `groups` groups can be evaluated in one run within the memory budget; at least one.
+    ///
+    /// # Errors
+    /// [`HostProblem::ExceedsMemory`] when not even one group fits.
+    pub(crate) fn groups_at_once(
         &self,
         program: &LoadedProgram,
         groups: u32,
-    ) -> Result<(), HostError> {
-        Ok(self.memory.fits(program.memory(groups, self.threads)?.total())?)
+    ) -> Result<u32, HostError> {
+        let mut at_once = groups.max(1);
+        loop {
+            match self.memory.fits(program.memory(at_once, self.threads)?.total()) {
+                Ok(()) => return Ok(at_once),
+                Err(error) if at_once == 1 => return Err(error.into()),
+                // Runs of about equal size, as few as fit.
+                Err(_) => at_once = at_once.div_ceil(2),
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::BufReader;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use adyton_ckks::{
@@ -27,8 +27,10 @@ use crate::usage::cpu_time;
 const READ_BUFFER: usize = 1 << 20;
 
 /// What an evaluation gives.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Evaluated {
+    /// Groups that were evaluated.
+    pub(crate) groups: u32,
     /// Encoded result ciphertexts, one a group, joined.
     pub(crate) ciphertexts: Vec<u8>,
     /// Wall time of loading what was not cached.
@@ -70,12 +72,15 @@ pub(crate) enum EvaluateError {
 }
 
 /// Evaluates a job. Waits for memory, then for the processor: evaluations take turns on all threads, while loading overlaps.
+///
+/// A batch with more groups than fit into the memory budget is evaluated in several runs.
 pub(crate) async fn evaluate(
     core: &Arc<Core>,
     work: Work,
     cancel: &Arc<AtomicBool>,
 ) -> Result<Evaluated, EvaluateError> {
-    let estimate = work.program.memory(work.job.groups, core.threads)?;
+    let at_once = core.groups_at_once(&work.program, work.job.groups)?;
+    let estimate = work.program.memory(at_once, core.threads)?;
     let wanted = [
         (CacheKey::Weights(work.job.deployment), estimate.weights),
         (CacheKey::Keys(work.keys), estimate.keys),
@@ -95,17 +100,34 @@ pub(crate) async fn evaluate(
     let (Cached::Weights(weights), Cached::Keys(keys)) = (weights, keys) else {
         return Err(defect("cache").into());
     };
-    let inputs = load_job_inputs(core, &work).await?;
-    let load = started.elapsed();
+    let shape =
+        BundleShape::inputs(&work.program.verified, work.job.groups).map_err(HostError::from)?;
+    let bundle = open(core, work.job.input.0, shape).await?;
+    let mut task = Run {
+        core: Arc::clone(core),
+        work,
+        weights,
+        keys,
+        cancel: Arc::clone(cancel),
+        bundle,
+        at_once,
+        evaluated: Evaluated::default(),
+    };
+    let (mut task, inputs) = blocking(move || task.load().map(|inputs| (task, inputs))).await?;
+    task.evaluated.load = started.elapsed();
 
     let _turn = core.evaluating.lock().await;
-    let task = Run { core: Arc::clone(core), work, weights, keys, cancel: Arc::clone(cancel) };
-    let (ciphertexts, wall, cpu) =
-        tokio::task::spawn_blocking(move || task.run(inputs)).await.map_err(HostError::from)??;
+    let evaluated = blocking(move || task.run(inputs)).await?;
     // Memory is held until nothing of the run is left.
     drop(lease);
     core.metrics.memory_used.set(i64::try_from(core.memory.used()).unwrap_or(i64::MAX));
-    Ok(Evaluated { ciphertexts, load, wall, cpu })
+    Ok(evaluated)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EvaluateError> + Send + 'static,
+) -> Result<T, EvaluateError> {
+    tokio::task::spawn_blocking(work).await.map_err(HostError::from)?
 }
 
 fn defect(what: &str) -> HostError {
@@ -169,60 +191,82 @@ pub(crate) fn floats(bytes: &[u8]) -> Vec<f64> {
 
 type Inputs = Vec<Vec<Ciphertext<InputKey>>>;
 
-async fn load_job_inputs(core: &Arc<Core>, work: &Work) -> Result<Inputs, HostError> {
-    let program = Arc::clone(&work.program.verified);
-    let shape = BundleShape::inputs(&program, work.job.groups)?;
-    let bundle = open(core, work.job.input.0, shape).await?;
-    let (groups, threads) = (work.job.groups as usize, core.threads);
-    let load = move || {
-        let decode = |item: Result<Vec<u8>, BundleError>| {
-            Ok::<_, ItemError>(SeededCiphertext::decode(&item?, program.parameters())?)
-        };
-        load_inputs(&program, groups, bundle, decode, threads)
-    };
-    tokio::task::spawn_blocking(load).await?.map_err(|error| damaged(&error))
-}
-
-/// A run on threads that may block.
+/// A job on threads that may block.
 struct Run {
     core: Arc<Core>,
     work: Work,
     weights: Arc<Weights>,
     keys: Arc<EvaluationKeys>,
     cancel: Arc<AtomicBool>,
+    /// The inputs that are not loaded yet.
+    bundle: Reader,
+    /// Groups that memory was admitted for.
+    at_once: u32,
+    /// What was evaluated so far.
+    evaluated: Evaluated,
 }
 
 impl Run {
-    fn run(self, inputs: Inputs) -> Result<(Vec<u8>, Duration, Duration), EvaluateError> {
-        let Self { core, work, weights, keys, cancel } = self;
-        if cancel.load(Ordering::Relaxed) {
-            return Err(EvaluateError::Cancelled);
+    /// Loads the next groups of inputs, none at the end.
+    fn load(&mut self) -> Result<Inputs, EvaluateError> {
+        let groups = self.at_once.min(self.work.job.groups - self.evaluated.groups);
+        let program = &self.work.program.verified;
+        let decode = |item: Result<Vec<u8>, BundleError>| {
+            Ok::<_, ItemError>(SeededCiphertext::decode(&item?, program.parameters())?)
+        };
+        let count = groups as usize * program.program().input.ciphertexts.len();
+        let items = self.bundle.by_ref().take(count);
+        let inputs = load_inputs(program, groups as usize, items, decode, self.core.threads);
+        Ok(inputs.map_err(|error| damaged(&error))?)
+    }
+
+    /// Evaluates the inputs given, then those that are not loaded yet.
+    fn run(mut self, mut inputs: Inputs) -> Result<Evaluated, EvaluateError> {
+        let program = &self.work.program.verified;
+        let (weights, keys) = (Arc::clone(&self.weights), Arc::clone(&self.keys));
+        let backend = Encrypted::new(program, weights, keys).map_err(|e| self.failed(&e))?;
+        while !inputs.is_empty() {
+            self.run_loaded(&backend, inputs)?;
+            let started = Instant::now();
+            inputs = self.load()?;
+            self.evaluated.load += started.elapsed();
         }
-        let failed = |error: &dyn std::error::Error| {
-            tracing::warn!(job = %JobId(work.key.1), error = chain(error), "evaluation failed");
-            HostError::refused(HostProblem::EvaluationFailed, "the evaluation failed")
-        };
-        let verified = &work.program.verified;
-        let backend = Encrypted::new(verified, weights, keys).map_err(|error| failed(&error))?;
+        Ok(self.evaluated)
+    }
+
+    fn run_loaded(&mut self, backend: &Encrypted, inputs: Inputs) -> Result<(), EvaluateError> {
+        let groups = inputs.len() as u64;
+        let (before, all) = (u64::from(self.evaluated.groups), u64::from(self.work.job.groups));
         let progress = |progress: adyton_runtime::Progress, _: &adyton_runtime::Profile| {
-            let (done, total) = (progress.done as u64, progress.total as u64);
-            core.jobs.set(work.key, JobStatus::Evaluating { done, total });
+            let steps = progress.total as u64 / groups;
+            let (done, total) = (before * steps + progress.done as u64, all * steps);
+            self.core.jobs.set(self.work.key, JobStatus::Evaluating { done, total });
         };
-        let options = RunOptions::threads(core.threads).cancel(&cancel).progress(&progress);
-        let (started, cpu_before) = (Instant::now(), cpu_time());
-        let outcome = work.program.executor.run(&backend, inputs, &options);
-        let (wall, cpu) = (started.elapsed(), cpu_time().saturating_sub(cpu_before));
+        let options =
+            RunOptions::threads(self.core.threads).cancel(&self.cancel).progress(&progress);
+        let (started, cpu) = (Instant::now(), cpu_time());
+        let outcome = self.work.program.executor.run(backend, inputs, &options);
+        let (wall, cpu) = (started.elapsed(), cpu_time().saturating_sub(cpu));
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(RunError::Cancelled) => return Err(EvaluateError::Cancelled),
-            Err(error) => return Err(failed(&error).into()),
+            Err(error) => return Err(self.failed(&error)),
         };
-        tracing::debug!(job = %JobId(work.key.1), profile = %outcome.profile, "evaluated");
-        let mut ciphertexts = Vec::new();
+        tracing::debug!(job = %JobId(self.work.key.1), profile = %outcome.profile, "evaluated");
         for result in &outcome.results {
-            let encoded = result.encode(verified.parameters()).map_err(|error| failed(&error))?;
-            ciphertexts.extend_from_slice(&encoded);
+            let encoded = result.encode(self.work.program.verified.parameters());
+            let encoded = encoded.map_err(|error| self.failed(&error))?;
+            self.evaluated.ciphertexts.extend_from_slice(&encoded);
+            self.evaluated.groups += 1;
         }
-        Ok((ciphertexts, wall, cpu))
+        self.evaluated.wall += wall;
+        self.evaluated.cpu += cpu;
+        Ok(())
+    }
+
+    fn failed(&self, error: &dyn std::error::Error) -> EvaluateError {
+        let job = JobId(self.work.key.1);
+        tracing::warn!(%job, error = chain(error), "evaluation failed");
+        HostError::refused(HostProblem::EvaluationFailed, "the evaluation failed").into()
     }
 }

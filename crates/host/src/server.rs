@@ -25,7 +25,7 @@ const WORKERS: usize = 2;
 /// Time for calls to end after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often the enclave is asked whether it is there.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// Why the host does not run.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ mod common;
 
 use std::io::Cursor;
 
+use adyton_client::transport::JobEvent;
 use adyton_rpc::v1::ObjectKind;
 use adyton_runtime::{MemoryEstimate, estimate_memory};
 use common::*;
@@ -52,12 +53,24 @@ async fn jobs_of_two_networks_take_turns_in_memory_for_one() {
         check_result(model, inputs, &session.open_result(job, &done.released).unwrap());
     }
 
-    // A batch for which there is never room.
+    // A batch for which there is never room at once runs in parts.
     let (model, session) = &work[0];
-    let inputs = samples(model.program.program().input.lanes as usize * 4, 9);
+    let lanes = model.program.program().input.lanes as usize;
+    let inputs = samples(lanes * 3 + 1, 9);
     assert!(estimate(model, 4).total() > memory.parse().unwrap());
     let job = prepare(&host, model, session, &inputs).await;
-    assert_eq!(problem(host.submit(job.message()).await), "exceeds-memory");
+    host.submit(job.message()).await.unwrap();
+    let mut last = 0;
+    let id = session.id();
+    let done = host.outcome(&id, &job.statement().job, |event| {
+        if let JobEvent::Evaluating { done, total } = event {
+            assert!(last <= done && done <= total && total % 4 == 0, "{last} {done} {total}");
+            last = done;
+        }
+    });
+    let done = done.await.unwrap();
+    assert_eq!(done.timings.groups, 4);
+    check_result(model, &inputs, &session.open_result(&job, &done.released).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

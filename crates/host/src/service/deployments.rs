@@ -41,7 +41,7 @@ pub(crate) async fn register(
         return Err(HostError::refused(SharedProblem::WrongContext, message));
     }
     check_model(core, &program, model)?;
-    core.check_memory(&program, 1)?;
+    core.groups_at_once(&program, 1)?;
 
     let signed = registration.statement.encode();
     let name = program.verified.program().name.clone();

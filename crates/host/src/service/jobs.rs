@@ -66,7 +66,7 @@ pub(crate) async fn submit(core: &Core, message: Bytes) -> Result<SubmitJobReply
     check_policy(&job, &deployment.statement)?;
     let program = core.program(job.program.0).await?;
     check_input(core, &job, &program)?;
-    core.check_memory(&program, job.groups)?;
+    core.groups_at_once(&program, 1)?;
 
     let record = JobRecord {
         signed: encoded,

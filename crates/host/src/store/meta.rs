@@ -294,23 +294,28 @@ impl Meta {
         Ok(self.database.begin_read()?.open_table(AUDIT)?.len()?)
     }
 
-    /// Appends audit entries, of which the first has number `from`; those that are stored already are left as they are.
-    /// Entries beyond a gap are not stored: they have to be asked for again, together with those before them.
+    /// Appends audit entries, of which the first has number `from`. Those that are stored already are compared; the
+    /// answer is whether they are the same. Entries beyond a gap are not stored: they have to be asked for again, together
+    /// with those before them.
     pub(crate) async fn append_audit(
         &self,
         from: u64,
         entries: Vec<Vec<u8>>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.write(move |transaction| {
             let mut table = transaction.open_table(AUDIT)?;
             let length = table.len()?;
-            if from > length {
-                return Ok(());
+            for (number, entry) in (from..).zip(&entries) {
+                if number < length {
+                    let stored = table.get(number)?;
+                    if stored.is_none_or(|stored| stored.value() != entry.as_slice()) {
+                        return Ok(false);
+                    }
+                } else if from <= length {
+                    table.insert(number, entry.as_slice())?;
+                }
             }
-            for (number, entry) in (from..).zip(&entries).skip_while(|(n, _)| *n < length) {
-                table.insert(number, entry.as_slice())?;
-            }
-            Ok(())
+            Ok(true)
         })
         .await
     }
@@ -394,9 +399,11 @@ mod tests {
     async fn audit_entries_are_appended_once() {
         let folder = tempfile::tempdir().unwrap();
         let meta = Meta::open(&folder.path().join("meta.redb")).unwrap();
-        meta.append_audit(0, vec![vec![0], vec![1]]).await.unwrap();
-        meta.append_audit(1, vec![vec![9], vec![2]]).await.unwrap();
-        meta.append_audit(7, vec![vec![7]]).await.unwrap();
+        assert!(meta.append_audit(0, vec![vec![0], vec![1]]).await.unwrap());
+        assert!(meta.append_audit(1, vec![vec![1], vec![2]]).await.unwrap());
+        assert!(meta.append_audit(7, vec![vec![7]]).await.unwrap());
+        // Another history is noticed and does not replace the one that is stored.
+        assert!(!meta.append_audit(1, vec![vec![9], vec![2], vec![3]]).await.unwrap());
         assert_eq!(meta.audit(0, 10).unwrap(), [[0], [1], [2]]);
         assert_eq!(meta.audit(1, 1).unwrap(), [[1]]);
         assert_eq!(meta.audit_length().unwrap(), 3);
