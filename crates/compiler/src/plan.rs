@@ -33,8 +33,10 @@ use self::shadow::Runner;
 use self::steps::Skeleton;
 use crate::network::Network;
 
-/// Calibration samples that are run beside their errors; ranges come from all samples.
-const SHADOW_SAMPLES: usize = 16;
+/// Fewest and most calibration samples that are run beside their errors; ranges come from all samples.
+const SHADOW_SAMPLES: (usize, usize) = (4, 16);
+/// Positions of all samples that are run: with many positions to a sample fewer samples are run.
+const SHADOW_POSITIONS: usize = 1 << 15;
 /// Headroom between the largest result and the modulus at level 0, bits: sign, and primes a little below their power of two.
 const HEADROOM_BITS: u32 = 2;
 /// Bits between any intermediate value of the samples and its modulus: other inputs may give values this much larger.
@@ -196,7 +198,7 @@ impl Ranges {
         }
         let (mut input, mut low, mut high) = (0.0f64, f64::INFINITY, f64::NEG_INFINITY);
         let mut samples = Vec::new();
-        let step = calibration.len().div_ceil(SHADOW_SAMPLES);
+        let step = calibration.len().div_ceil(SHADOW_SAMPLES.1);
         for (index, sample) in calibration.iter().enumerate() {
             let results = network.run(sample)?;
             if !sample.iter().chain(&results).all(|x| x.is_finite()) {
@@ -315,7 +317,9 @@ impl Search<'_> {
             }
         }
         let Some((_, ring, bits)) = best else { return Ok(None) };
-        self.predict(ring, &bits, SHADOW_SAMPLES).map(Some)
+        let positions = self.frame.linears.first().map_or(1, |linear| linear.input.positions);
+        let samples = (SHADOW_POSITIONS / positions).clamp(SHADOW_SAMPLES.0, SHADOW_SAMPLES.1);
+        self.predict(ring, &bits, samples).map(Some)
     }
 
     /// The best ways by formula, for rings that differ in the size of their primes but not in how much key switching adds.

@@ -202,7 +202,7 @@ fn calibration_sets_range_and_bound() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Sparse or dense, wide or narrow, deep or flat: every slot of the result is what the network says.
     #[test]

@@ -48,9 +48,10 @@ pub struct Plan {
 impl Plan {
     /// Chooses layouts for a ring.
     ///
-    /// Positions t: with im2col a power of two that covers the rows of a channel. Without, for latency one that covers the widest
-    /// layer's inputs (all slots work for one sample, rotations are few), for throughput the smallest (key switching per sample
-    /// goes with t) whose expanded weights, about m·k/t vectors, fit the memory. At least the logits fit one ciphertext.
+    /// Positions t, for throughput: with im2col a power of two that covers the rows of a channel; without, the smallest (key switching per
+    /// sample goes with t) whose expanded weights, about m·k/t vectors, fit the memory. For latency as many as shorten the work of one
+    /// sample: with im2col all rows times all taps, without, the first layer's inputs times its outputs (see
+    /// [`Layout::skewed`]), or all slots. At least the logits fit one ciphertext.
     ///
     /// # Errors
     /// [`CompileError::TooManyOutputs`], or [`CompileError::Memory`] when no t keeps within the memory.
@@ -74,19 +75,24 @@ impl Plan {
                 return Err(CompileError::NotFinite("a weight"));
             }
         }
-        let im2col = network.affines().next().and_then(|affine| Im2col::find(&affine.matrix));
-        let widest = network.affines().map(|affine| affine.matrix.cols()).max().unwrap_or(1);
-        let wanted = match (&im2col, options.objective) {
-            (Some(im2col), _) => im2col.spatial,
-            (None, Objective::Latency) => widest,
-            (None, Objective::Throughput) => FEWEST_POSITIONS,
+        let latency = options.objective == Objective::Latency;
+        let first = network.affines().next().ok_or(CompileError::TooDeep)?;
+        // The results stand in one block: a network of one layer cannot have a block for each channel.
+        let im2col = Im2col::find(&first.matrix, latency || network.squares() == 0);
+        let wanted = match (&im2col, latency) {
+            (Some(im2col), false) => im2col.spatial,
+            (Some(im2col), true) => im2col.extent(),
+            (None, false) => FEWEST_POSITIONS,
+            (None, true) => {
+                first.matrix.cols().next_power_of_two() * first.matrix.rows().next_power_of_two()
+            }
         };
         let fewest = wanted.max(outputs).next_power_of_two().min(slots);
         let mut needed = u64::MAX;
         let sizes =
             std::iter::successors(Some(fewest), |t| Some(t * 2)).take_while(|&t| t <= slots);
         for positions in sizes {
-            let linears = linears(network, im2col.as_ref(), positions, options.privacy);
+            let linears = linears(network, im2col.as_ref(), positions, options);
             let plan = Self::of(network, &linears, im2col.is_some(), slots / positions);
             let memory = plan.memory(ring, options.privacy);
             if memory <= options.memory {
@@ -148,9 +154,9 @@ fn linears(
     network: &Network,
     im2col: Option<&Im2col>,
     positions: usize,
-    privacy: ModelPrivacy,
+    options: &CompileOptions<'_>,
 ) -> Vec<Linear> {
-    let encrypted = privacy == ModelPrivacy::Encrypted;
+    let encrypted = options.privacy == ModelPrivacy::Encrypted;
     let mut linears: Vec<Linear> = Vec::new();
     for affine in network.affines() {
         let linear = match (linears.last(), im2col) {
@@ -159,7 +165,11 @@ fn linears(
             }
             (None, Some(im2col)) => Linear::aligned(affine, im2col, positions),
             (None, None) => {
-                let input = Layout::sequential(affine.matrix.cols(), positions);
+                let (rows, columns) = (affine.matrix.rows(), affine.matrix.cols());
+                let input = match options.objective {
+                    Objective::Latency => Layout::skewed(columns, positions, rows),
+                    Objective::Throughput => Layout::sequential(columns, positions),
+                };
                 Linear::diagonal(affine, &input, Operands { fresh: true, encrypted })
             }
         };

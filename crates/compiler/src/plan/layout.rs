@@ -15,6 +15,9 @@ pub(super) struct Layout {
     pub positions: usize,
     /// Every block repeats after this many positions: a power of two, at most t.
     pub period: usize,
+    /// How far to the right an output looks for features at most: a power of two, at most the period. A dense layer finds every feature
+    /// within this many positions of some place of each output.
+    pub reach: usize,
     /// For each block, the feature at each position; `None` holds zero.
     pub blocks: Vec<Vec<Option<u32>>>,
 }
@@ -30,7 +33,29 @@ impl Layout {
                 (0..positions).map(at).collect()
             })
             .collect();
-        Self { positions, period, blocks }
+        Self { positions, period, reach: period, blocks }
+    }
+
+    /// As [`Layout::sequential`], but every copy of the features begins a little further on than the copy before: an output that stands in
+    /// every `outputs`-th position finds different features to the right of each of its places. So fewer shifts meet them all, which
+    /// pays when many positions serve one sample.
+    ///
+    /// Copies are k' features long and their starts D = k'·outputs/period apart, which is also the reach: the places p = T·i + k'·c of an
+    /// output (T = `outputs`) see, at shifts 0 … D − 1, the features T·i + D·c + 0 … D − 1, and those are all of them.
+    #[must_use]
+    pub(super) fn skewed(features: usize, positions: usize, outputs: usize) -> Self {
+        let copy = features.next_power_of_two();
+        let outputs = outputs.next_power_of_two();
+        if copy >= positions || outputs >= copy {
+            return Self::sequential(features, positions);
+        }
+        let period = positions.min(copy * outputs);
+        let reach = copy * outputs / period;
+        let at = |p: usize| {
+            let place = p % period;
+            index((place % copy + reach * (place / copy)) % copy, features)
+        };
+        Self { positions, period, reach, blocks: vec![(0..positions).map(at).collect()] }
     }
 
     /// For each feature below `features`, all its places: block and position, in that order.
@@ -52,11 +77,12 @@ fn index(index: usize, count: usize) -> Option<u32> {
     if index < count { u32::try_from(index).ok() } else { None }
 }
 
-/// A first layer whose inputs the data owner lays out for it (im2col), so that it needs no rotation.
+/// A first layer whose inputs the data owner lays out for it (im2col), so that it needs no rotation of them.
 ///
 /// The rows are `channels` times `spatial`; row `c·spatial + p` reads only columns of `taps[p]`. Tap number j of all p makes
 /// one input block (or several, when `spatial` exceeds the positions of a block), and the weights of channel c for that tap another
-/// vector in the same order: products fall into place, shift 0.
+/// vector in the same order: products fall into place, shift 0. Where a block has room for several copies of the rows, each copy takes
+/// another tap, and rotate-and-sum adds them up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Im2col {
     /// Groups of rows with the same columns.
@@ -67,96 +93,126 @@ pub(super) struct Im2col {
     pub taps: Vec<Vec<usize>>,
 }
 
+/// How the rows of one channel and its taps are laid into blocks.
+#[derive(Clone, Copy, Debug)]
+struct Folding {
+    /// Positions that one copy of the rows takes.
+    copy: usize,
+    /// Positions after which everything repeats.
+    period: usize,
+    /// Blocks that one channel's rows fill.
+    chunks: usize,
+    /// Input blocks of a chunk.
+    depth: usize,
+}
+
 impl Im2col {
     /// Looks for the structure in a first layer, however the matrix came about: rows must be sparse, and `spatial` is the smallest divisor
-    /// of their number for which sharing columns between channels costs no further tap.
+    /// of their number for which sharing columns between channels costs no further tap. With `whole`, all rows count as one channel.
     #[must_use]
-    pub(super) fn find(matrix: &SparseMatrix) -> Option<Self> {
+    pub(super) fn find(matrix: &SparseMatrix, whole: bool) -> Option<Self> {
         let rows = matrix.rows();
         let densest = (0..rows).map(|row| matrix.row(row).len()).max()?;
         if densest == 0 || densest * SPARSE > matrix.cols() {
             return None;
         }
-        (1..=rows).filter(|&spatial| rows.is_multiple_of(spatial)).find_map(|spatial| {
+        let fewest = if whole { rows } else { 1 };
+        (fewest..=rows).filter(|&spatial| rows.is_multiple_of(spatial)).find_map(|spatial| {
             let taps = shared_columns(matrix, spatial, densest)?;
             Some(Self { channels: rows / spatial, spatial, taps })
         })
     }
 
-    /// How many input blocks a group of positions needs.
+    /// Positions that all rows and taps of a channel take.
     #[must_use]
-    pub(super) fn depth(&self) -> usize {
-        self.taps.iter().map(Vec::len).max().unwrap_or(0)
+    pub(super) fn extent(&self) -> usize {
+        self.spatial.next_power_of_two() * self.most_taps().next_power_of_two()
     }
 
-    fn period(&self, positions: usize) -> usize {
-        self.spatial.next_power_of_two().min(positions)
-    }
-
-    /// Blocks that one channel's rows fill.
+    /// Input blocks of one group of rows, and so the products of one output block.
     #[must_use]
-    pub(super) fn chunks(&self, positions: usize) -> usize {
-        self.spatial.div_ceil(self.period(positions))
+    pub(super) fn depth(&self, positions: usize) -> usize {
+        self.folding(positions).depth
     }
 
-    /// The row within its channel that stands at a position of a chunk.
-    fn row_at(&self, positions: usize, chunk: usize, position: usize) -> Option<usize> {
-        let period = self.period(positions);
-        let row = chunk * period + position % period;
-        (row < self.spatial).then_some(row)
-    }
-
-    /// The input blocks: for each chunk, one for each tap.
+    /// The input blocks: for each chunk, one for each tap, or for as many taps as there are copies.
     #[must_use]
     pub(super) fn inputs(&self, positions: usize) -> Layout {
-        let mut blocks = Vec::new();
-        for chunk in 0..self.chunks(positions) {
-            for tap in 0..self.depth() {
-                let at = |position| {
-                    let row = self.row_at(positions, chunk, position)?;
-                    self.taps.get(row)?.get(tap).and_then(|&column| u32::try_from(column).ok())
-                };
-                blocks.push((0..positions).map(at).collect());
-            }
-        }
-        Layout { positions, period: self.period(positions), blocks }
+        let folding = self.folding(positions);
+        let at = |chunk, block, position| {
+            let (row, tap) = self.place(folding, chunk, block, position)?;
+            self.taps.get(row)?.get(tap).and_then(|&column| u32::try_from(column).ok())
+        };
+        let blocks = (0..folding.chunks * folding.depth)
+            .map(|index| {
+                let (chunk, block) = (index / folding.depth, index % folding.depth);
+                (0..positions).map(|position| at(chunk, block, position)).collect()
+            })
+            .collect();
+        Layout { positions, period: folding.period, reach: folding.period, blocks }
     }
 
     /// The output blocks: for each channel, its chunks.
     #[must_use]
     pub(super) fn outputs(&self, positions: usize) -> Layout {
-        let mut blocks = Vec::new();
-        for channel in 0..self.channels {
-            for chunk in 0..self.chunks(positions) {
-                let at = |position| {
-                    let row = self.row_at(positions, chunk, position)?;
-                    u32::try_from(channel * self.spatial + row).ok()
-                };
-                blocks.push((0..positions).map(at).collect());
-            }
-        }
-        Layout { positions, period: self.period(positions), blocks }
+        let folding = self.folding(positions);
+        let at = |channel, chunk, position| {
+            let (row, _) = self.place(folding, chunk, 0, position)?;
+            u32::try_from(channel * self.spatial + row).ok()
+        };
+        let blocks = (0..self.channels * folding.chunks)
+            .map(|index| {
+                let (channel, chunk) = (index / folding.chunks, index % folding.chunks);
+                (0..positions).map(|position| at(channel, chunk, position)).collect()
+            })
+            .collect();
+        Layout { positions, period: folding.copy, reach: folding.copy, blocks }
     }
 
-    /// The weights of output block `output` (as [`Im2col::outputs`] counts) for tap `tap`, and the input block (as
-    /// [`Im2col::inputs`] counts) that they meet.
+    /// The weights of output block `output` (as [`Im2col::outputs`] counts) for its input number `block`, and which input block (as
+    /// [`Im2col::inputs`] counts) that is.
     #[must_use]
     pub(super) fn weights(
         &self,
         affine: &Affine,
         positions: usize,
         output: usize,
-        tap: usize,
+        block: usize,
     ) -> (usize, Vec<f64>) {
-        let chunks = self.chunks(positions);
-        let (channel, chunk) = (output / chunks, output % chunks);
+        let folding = self.folding(positions);
+        let (channel, chunk) = (output / folding.chunks, output % folding.chunks);
         let at = |position| {
-            let row = self.row_at(positions, chunk, position)?;
+            let (row, tap) = self.place(folding, chunk, block, position)?;
             let column = *self.taps.get(row)?.get(tap)?;
             Some(affine.matrix.get(channel * self.spatial + row, column))
         };
         let weights = (0..positions).map(|position| at(position).unwrap_or(0.0)).collect();
-        (chunk * self.depth() + tap, weights)
+        (chunk * folding.depth + block, weights)
+    }
+
+    fn most_taps(&self) -> usize {
+        self.taps.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
+    fn folding(&self, positions: usize) -> Folding {
+        let copy = self.spatial.next_power_of_two().min(positions);
+        let period = positions.min(self.extent());
+        let chunks = self.spatial.div_ceil(copy);
+        Folding { copy, period, chunks, depth: self.most_taps().div_ceil(period / copy) }
+    }
+
+    /// The row within its channel, and the tap, that stand at a position.
+    fn place(
+        &self,
+        folding: Folding,
+        chunk: usize,
+        block: usize,
+        position: usize,
+    ) -> Option<(usize, usize)> {
+        let place = position % folding.period;
+        let row = chunk * folding.copy + place % folding.copy;
+        let tap = block * (folding.period / folding.copy) + place / folding.copy;
+        (row < self.spatial).then_some((row, tap))
     }
 }
 

@@ -12,6 +12,8 @@
 //! p + T, p + 2T, …, and adding rotations of Z by T, 2T, 4T, … k'/2 collects it in every place at once: each copy is computed in
 //! the same way and no mask is needed.
 //!
+//! A first layer's inputs may be laid out so that fewer shifts reach them ([`Layout::skewed`]): then D is their reach.
+//!
 //! Splitting r = r1 + n1·r2, the inputs are rotated by r1 (hoisted: one decomposition for all r1), the weights stand r1 further left, and
 //! sums rotate by n1·r2 on their way to the result key. Diagonals that are zero are not made.
 
@@ -20,10 +22,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::layout::{Im2col, Layout};
 use crate::network::Affine;
 
-/// Key-switch costs in units of one digit decomposition (its forward transforms dominate): the inner product with a key.
-const INNER_PRODUCT: f64 = 0.3;
-/// The same unit: the mod-down of one hoisted rotation.
-const MOD_DOWN: f64 = 0.5;
+/// Key-switch costs in units of one decomposition into two digits (its forward transforms dominate): the inner product with a
+/// key.
+const INNER_PRODUCT: f64 = 0.25;
+/// The same unit: the mod-down of one hoisted rotation, as many transforms as the decomposition.
+const MOD_DOWN: f64 = 1.0;
 
 /// One product: weight vector, input block, and how far (in positions) that block is rotated before.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,8 +86,8 @@ impl Linear {
         let (input, output) = (im2col.inputs(positions), im2col.outputs(positions));
         let mut diagonals = Diagonals::new();
         for block in 0..output.blocks.len() {
-            for tap in 0..im2col.depth() {
-                let (from, weights) = im2col.weights(affine, positions, block, tap);
+            for index in 0..im2col.depth(positions) {
+                let (from, weights) = im2col.weights(affine, positions, block, index);
                 if weights.iter().any(|&weight| weight != 0.0) {
                     diagonals.insert((block, 0, from), weights);
                 }
@@ -164,7 +167,7 @@ impl Linear {
 /// Every diagonal of the layer that is not zero.
 fn diagonals(affine: &Affine, input: &Layout, output: &Layout) -> Diagonals {
     let positions = input.positions;
-    let reach = input.period.min(output.period);
+    let reach = input.reach.min(output.period);
     let sources = input.places(affine.matrix.cols());
     let targets = output.places(affine.matrix.rows());
     let mut diagonals = Diagonals::new();

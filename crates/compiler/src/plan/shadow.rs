@@ -26,7 +26,8 @@ pub(super) struct Outcome {
     pub variances: Vec<f64>,
     /// The largest variance, all sources together, at any position of the result.
     pub worst: f64,
-    /// The least headroom of any value: log2 of modulus over twice the scaled magnitude. Negative: it wraps around.
+    /// The least headroom of the result and of what is rescaled: log2 of modulus over twice the scaled magnitude. Negative: it wraps
+    /// around.
     pub headroom: f64,
 }
 
@@ -66,8 +67,15 @@ impl Runner<'_> {
         let last_reads = last_reads(self.program);
         for (index, step) in self.program.steps.iter().enumerate() {
             let outputs = self.step(index, step, &values)?;
+            let rescaled = matches!(
+                step,
+                Step::SwitchSum { rescale: true, .. } | Step::Relinearize { rescale: true, .. }
+            );
             for output in outputs {
-                if let Some(value) = self.inference.types.get(values.len()) {
+                // Partial sums may wrap around: what counts is the sum that a rescale rounds, or that is the result. (Both
+                // modulus and scale shrink by the same factor, so after the rescale shows as much as before.)
+                let counts = rescaled || values.len() == self.program.output.value as usize;
+                if let (true, Some(value)) = (counts, self.inference.types.get(values.len())) {
                     headroom = headroom.min(self.headroom(value, &output));
                 }
                 values.push(Some(output));

@@ -68,11 +68,11 @@ fn insecure_parameters_are_refused_but_in_tests() {
 #[test]
 fn the_manifest_is_exact() {
     let keys = fixture::program().keys;
-    for missing in 0..keys.len() {
+    for (index, &missing) in keys.iter().enumerate() {
         let error = refusal(|program| {
-            program.keys.remove(missing);
+            program.keys.remove(index);
         });
-        assert!(matches!(error, VerifyError::MissingKey(key) if key == keys[missing]));
+        assert!(matches!(error, VerifyError::MissingKey(key) if key == missing));
     }
     let extra = KeySpec { source: KeySource::Result, rotation: 4, level: 1 };
     let error = refusal(|program| {
