@@ -1,4 +1,5 @@
 //! A world for tests: real enclave and host processes, a small real network, and owners who speak through the client.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(dead_code, unreachable_pub, reason = "every test file takes what it needs")]
 
 use std::io::Cursor;
