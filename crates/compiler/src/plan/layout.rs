@@ -233,3 +233,62 @@ fn shared_columns(matrix: &SparseMatrix, spatial: usize, limit: usize) -> Option
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_repeat_where_there_is_room() {
+        let layout = Layout::sequential(3, 8);
+        let copy = [Some(0), Some(1), Some(2), None];
+        assert_eq!((layout.period, layout.blocks), (4, vec![[copy, copy].concat()]));
+        let layout = Layout::sequential(10, 4);
+        assert_eq!((layout.period, layout.blocks.len()), (4, 3));
+        assert_eq!(layout.blocks[2], [Some(8), Some(9), None, None]);
+        assert_eq!(layout.places(10)[9], [(2, 1)]);
+    }
+
+    /// From the places of each output, the shifts below the reach meet every feature exactly once.
+    #[test]
+    fn skewed_copies_meet_every_feature_once() {
+        for (features, positions, outputs) in [(16, 64, 8), (13, 64, 5), (16, 256, 4), (64, 128, 2)]
+        {
+            let layout = Layout::skewed(features, positions, outputs);
+            let stride = outputs.next_power_of_two();
+            assert!(layout.period > features && layout.reach < layout.period);
+            for output in 0..stride {
+                let mut met = vec![0; features];
+                for place in (output..layout.period).step_by(stride) {
+                    for shift in 0..layout.reach.min(stride) {
+                        let feature = layout.blocks[0][(place + shift) % positions];
+                        feature.into_iter().for_each(|feature| met[feature as usize] += 1);
+                    }
+                }
+                assert_eq!(met, vec![1; features], "{features}, {positions}, {outputs}");
+            }
+        }
+    }
+
+    #[test]
+    fn structure_is_found_in_the_matrix_alone() {
+        // Two channels over three positions that read two of 24 columns each.
+        let row = |p: usize| vec![(4 * p, 1.0), (4 * p + 1, 2.0)];
+        let rows = (0..6).map(|index| row(index % 3));
+        let matrix = SparseMatrix::from_rows(24, rows).unwrap();
+        let im2col = Im2col::find(&matrix, false).unwrap();
+        assert_eq!((im2col.channels, im2col.spatial), (2, 3));
+        assert_eq!(im2col.taps, [[0, 1], [4, 5], [8, 9]]);
+        assert_eq!(Im2col::find(&matrix, true).unwrap().channels, 1);
+        // With four positions the taps take a block each, with eight they stand side by side.
+        let inputs = im2col.inputs(4);
+        assert_eq!(inputs.blocks[1], [Some(1), Some(5), Some(9), None]);
+        let inputs = im2col.inputs(8);
+        let side = [Some(0), Some(4), Some(8), None, Some(1), Some(5), Some(9), None];
+        assert_eq!(inputs.blocks, [side]);
+        assert_eq!(im2col.outputs(8).period, 4);
+        // Dense rows have no such structure.
+        let dense = SparseMatrix::from_rows(4, (0..3).map(|_| vec![(0, 1.0), (2, 1.0)])).unwrap();
+        assert_eq!(Im2col::find(&dense, false), None);
+    }
+}

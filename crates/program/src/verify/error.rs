@@ -143,7 +143,7 @@ pub enum VerifyError {
     /// The parameters are not valid or not secure.
     #[error("parameters")]
     Parameters(#[from] ParametersError),
-    /// A bound of [`limits`] is exceeded.
+    /// A bound of [`limits`](crate::limits) is exceeded.
     #[error("{found} {what}, at most {limit} are accepted")]
     TooMany {
         /// What there is too much of.
