@@ -8,6 +8,11 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// Evaluation allocates and frees polynomials of up to a mebibyte all the time. The system's allocator returns each to the kernel
+/// and takes a page fault for every page of the next; this one keeps its pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let config = Config::parse();
     let filter = EnvFilter::try_from_env("ADYTON_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
