@@ -1,5 +1,7 @@
 //! The demo for real: four processes, one network, a few images, JSON out; and no process left behind.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

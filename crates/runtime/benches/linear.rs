@@ -1,5 +1,12 @@
 //! One linear layer of middle size, 256 inputs and 64 outputs, by thread and group: products, then one switched sum.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 

@@ -1,5 +1,12 @@
 //! CKKS against cleartext, value by value, on small insecure rings; loaders and estimates.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::{

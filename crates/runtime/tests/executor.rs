@@ -1,5 +1,12 @@
 //! The executor over the cleartext backend and over backends made to misbehave.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::sync::{

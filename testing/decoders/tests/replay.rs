@@ -1,5 +1,7 @@
 //! Every target over its kept corpus and over mutations of it: a smoke test that runs without a fuzzer.
 
+#![expect(clippy::unwrap_used, reason = "a failed test may panic")]
+
 use std::fs;
 use std::path::Path;
 

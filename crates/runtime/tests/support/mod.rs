@@ -1,4 +1,11 @@
 //! Programs, keys and oracles for the tests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub(crate) mod program;

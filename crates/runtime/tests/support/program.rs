@@ -1,5 +1,12 @@
 //! Random verified programs over small insecure rings: linear layers with squares between them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use adyton_ckks::{Gadget, Parameters, ParametersLiteral, RingKind, Scale, Security};
 use adyton_program::{
     InputLayout, ModelPrivacy, OutputLayout, Program, Step, ValueId, VerifiedProgram, WeightSpec,

@@ -1,5 +1,12 @@
 //! All three secret keys of a toy session, to encrypt inputs and weights and to look into any value.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::{convert::Infallible, sync::Arc};
 
 use adyton_ckks::{
