@@ -19,6 +19,7 @@ struct Current {
     what: String,
     began: Instant,
     said: Instant,
+    detail: String,
     bar: Option<ProgressBar>,
 }
 
@@ -49,7 +50,8 @@ impl Progress {
         if bar.is_none() {
             output::note(&format!("{}{what} …", self.indent));
         }
-        self.current = Some(Current { what: what.to_owned(), began: now, said: now, bar });
+        let (what, detail) = (what.to_owned(), String::new());
+        self.current = Some(Current { what, detail, began: now, said: now, bar });
     }
 
     /// Says how far the step is.
@@ -57,8 +59,9 @@ impl Progress {
         let Some(current) = &mut self.current else { return };
         match &current.bar {
             Some(bar) => bar.set_message(format!("{}: {detail}", current.what)),
-            None if current.said.elapsed() >= PLAIN_EVERY => {
+            None if current.said.elapsed() >= PLAIN_EVERY && current.detail != detail => {
                 current.said = Instant::now();
+                current.detail = detail.to_owned();
                 output::note(&format!("{}{}: {detail}", self.indent, current.what));
             }
             None => {}

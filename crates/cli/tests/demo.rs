@@ -1,30 +1,14 @@
 //! The demo for real: four processes, one network, a few images, JSON out; and no process left behind.
-
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]
 
+mod common;
+
+use common::adyton;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-
-/// The programs beside `adyton`, built in the profile of this test.
-fn adyton() -> PathBuf {
-    let adyton = PathBuf::from(env!("CARGO_BIN_EXE_adyton"));
-    let directory = adyton.parent().unwrap();
-    let profile = match directory.file_name().unwrap().to_str().unwrap() {
-        "debug" => "dev",
-        other => other,
-    };
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "-p", "adyton-enclave", "-p", "adyton-host"])
-        .args(["--profile", profile])
-        .env("CARGO_TARGET_DIR", directory.parent().unwrap())
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .unwrap();
-    assert!(status.success(), "the enclave and the host do not build");
-    adyton
-}
 
 fn run(adyton: &Path, arguments: &[&str]) -> Output {
     // Not as under `cargo run`: the siblings were built above.

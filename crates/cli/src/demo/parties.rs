@@ -7,7 +7,8 @@ use crate::owner::infer::InferReport;
 use crate::owner::publish::PublishReport;
 use crate::process::{Child, Launch, Sibling};
 use crate::progress::Progress;
-use crate::shipped::Shipped;
+use crate::samples;
+use crate::shipped::{self, Shipped};
 use adyton_attest::Simulated;
 use adyton_client::transport::Host as HostClient;
 use adyton_rpc::v1::StatsReply;
@@ -20,6 +21,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Directory that the model owner compiles into.
 const COMPILED: &str = "compiled";
+/// The calibration samples' file in the model owner's directory.
+const CALIBRATION: &str = "calibration.npy";
 /// The samples' file in the data owner's directory.
 const INPUTS: &str = "inputs.npy";
 
@@ -125,11 +128,16 @@ impl Parties {
         let file = format!("{}.onnx", setup.network.name);
         let onnx = self.directory.join("model-owner").join(&file);
         std::fs::write(&onnx, setup.network.onnx).map_err(CliError::file("write", &onnx))?;
+        let calibration: Vec<Vec<f64>> =
+            shipped::calibration()?.iter().map(<[f64]>::to_vec).collect();
+        samples::write_npy(&self.directory.join("model-owner").join(CALIBRATION), &calibration)?;
         let arguments = strings(&[
             "compile",
             &file,
             "-o",
             COMPILED,
+            "--calibrate",
+            CALIBRATION,
             "--objective",
             setup.objective.as_str(),
             "--model-privacy",
@@ -165,7 +173,7 @@ impl Parties {
         progress: &mut Progress,
     ) -> Result<InferReport, CliError> {
         progress.begin("data owner: appraise, open a session, encrypt, submit, open the result");
-        crate::samples::write_npy(&self.directory.join("data-owner").join(INPUTS), samples)?;
+        samples::write_npy(&self.directory.join("data-owner").join(INPUTS), samples)?;
         let repeat = repeat.to_string();
         let arguments = [
             strings(&["infer", INPUTS, "--deployment", deployment, "--repeat", &repeat, "--json"]),

@@ -95,7 +95,10 @@ impl Child {
     /// The last line of its log so far, for progress.
     fn last_line(&self) -> Option<String> {
         let log = std::fs::read_to_string(&self.stderr).ok()?;
-        log.lines().rev().find(|l| !l.trim().is_empty()).map(|l| l.trim().to_owned())
+        log.lines()
+            .rev()
+            .find(|l| !l.trim().is_empty())
+            .map(|l| l.trim().trim_end_matches(" …").to_owned())
     }
 
     /// Waits until `probe`, given its log so far, finds what it looks for.
