@@ -21,6 +21,10 @@ use support::{
     secrets::Secrets,
 };
 
+/// As in the host.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p adyton-runtime --example evaluate -- [--network mlp]… [--objective throughput]… [--plain]
-//!     [--groups 1,2,4] [--threads 1,2] [--repeat 3] [--networks networks]
+//!     [--groups 1,2,4] [--threads 1,2] [--repeat 3] [--networks networks] [--log-n 13] [--precision 0.01]
 //! ```
 //!
 //! For each network, objective, number of groups and number of threads one record: the fastest of the repeated runs, per
@@ -22,6 +22,10 @@ use adyton_samples::Samples;
 use secrets::Secrets;
 use serde_json::{Value as Json, json};
 
+/// As in the host.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn Error>;
 
 struct Arguments {
@@ -32,6 +36,8 @@ struct Arguments {
     groups: Vec<usize>,
     threads: Vec<usize>,
     repeat: usize,
+    log_n: Option<u8>,
+    precision: Option<f64>,
 }
 
 impl Arguments {
@@ -44,6 +50,8 @@ impl Arguments {
             groups: vec![1, 2, 4],
             threads: vec![1, 2],
             repeat: 3,
+            log_n: None,
+            precision: None,
         };
         while let Some(word) = words.next() {
             if word == "--plain" {
@@ -57,6 +65,8 @@ impl Arguments {
                 "--objective" => arguments.objectives.push(objective(&value)?),
                 "--groups" => arguments.groups = numbers(&value)?,
                 "--threads" => arguments.threads = numbers(&value)?,
+                "--log-n" => arguments.log_n = Some(value.parse()?),
+                "--precision" => arguments.precision = Some(value.parse()?),
                 "--repeat" => arguments.repeat = value.parse()?,
                 _ => return Err(format!("unknown option {word}").into()),
             }
@@ -115,11 +125,15 @@ fn measure(
     images: &[Vec<f64>],
     arguments: &Arguments,
 ) -> Result<Vec<Json>, Failure> {
-    let options = plan::CompileOptions {
-        objective,
-        privacy: arguments.privacy,
-        ..plan::CompileOptions::new(calibration)
-    };
+    let mut options = plan::CompileOptions::new(calibration);
+    options.objective = objective;
+    options.privacy = arguments.privacy;
+    if let Some(log_n) = arguments.log_n {
+        options.log_n = log_n..=log_n;
+    }
+    if let Some(precision) = arguments.precision {
+        options.precision = precision;
+    }
     let compiled = plan::compile(network, &options)?;
     eprintln!("{}", compiled.report);
     let program = Arc::new(VerifiedProgram::new(compiled.program)?);

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use adyton_program::{Step, WeightId};
+use adyton_program::{Step, ValueId, WeightId};
 
 /// Where a backend is called from: a step of the program and the batch of inputs that it works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,6 +136,17 @@ pub enum Operands<'a, B: Backend + ?Sized> {
     Result(Vec<Vec<&'a B::Result>>),
 }
 
+/// One [`Step::Products`].
+#[derive(Clone, Copy, Debug)]
+pub struct ProductRow<'a> {
+    /// The step's index.
+    pub step: usize,
+    /// Weight and value of each term. All rows that are done together have the same values in the same order.
+    pub terms: &'a [(WeightId, ValueId)],
+    /// Added at the product's scale.
+    pub bias: Option<WeightId>,
+}
+
 /// What a switched sum takes: a product sum or a result.
 pub enum Switchable<'a, B: Backend + ?Sized> {
     /// A product sum.
@@ -160,6 +171,9 @@ pub trait Backend: Sync {
     /// Why a step failed.
     type Error: Error + Send + Sync + 'static;
 
+    /// Id of the program that the backend was made for, with its weights and keys.
+    fn program(&self) -> [u8; 32];
+
     /// [`Step::Rotations`]: one output for each entry of `by`.
     ///
     /// # Errors
@@ -171,18 +185,17 @@ pub trait Backend: Sync {
         by: &[u32],
     ) -> Result<Vec<Self::Result>, Self::Error>;
 
-    /// [`Step::Products`] for all groups at once, so that each weight is read once: `operands` has one list for each
-    /// group, and each list one value for each entry of `weights`. One output for each group.
+    /// Several [`Step::Products`] with the same operands, for all groups at once, so that weights and operands are read once:
+    /// `operands` has one list for each group, and each list one value for each term of a row. The outputs are listed by
+    /// group, then by row.
     ///
     /// # Errors
     /// Whatever stops the backend.
     fn products(
         &self,
-        step: usize,
-        weights: &[WeightId],
+        rows: &[ProductRow<'_>],
         operands: Operands<'_, Self>,
-        bias: Option<WeightId>,
-    ) -> Result<Vec<Self::Sum>, Self::Error>;
+    ) -> Result<Vec<Vec<Self::Sum>>, Self::Error>;
 
     /// [`Step::SwitchSum`]: Σ rotate(term, r), switched to the result key, rescaled if asked.
     ///

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 pub use self::noise::Deviations;
 use self::noise::{Origin, Source};
-use crate::{Backend, Operands, Place, Rotatable, Switchable};
+use crate::{Backend, Operands, Place, ProductRow, Rotatable, Switchable};
 
 /// Why the cleartext backend could not carry out a step. A verified program with its own weights and inputs gives no such
 /// error.
@@ -71,6 +71,7 @@ pub enum CleartextError {
 /// Steps on slot vectors: `positions · lanes` values each, slot `position · lanes + lane`.
 #[derive(Clone, Debug)]
 pub struct Cleartext {
+    program: [u8; 32],
     lanes: usize,
     slots: usize,
     /// By position, one value for all lanes; with noise by slot, since each slot of a ciphertext errs on its own.
@@ -96,7 +97,7 @@ impl Cleartext {
             return Err(CleartextError::WeightLength { weight, given, expected: positions });
         }
         let lanes = program.input.lanes as usize;
-        Ok(Self { lanes, slots: lanes * positions, weights, noise: None })
+        Ok(Self { program: program.id(), lanes, slots: lanes * positions, weights, noise: None })
     }
 
     /// Adds Gaussian noise to weights, inputs and the outputs of steps. The same seed gives the same noise, whatever the
@@ -169,15 +170,14 @@ impl Cleartext {
 
     fn sum_of_products(
         &self,
-        weights: &[WeightId],
+        row: &ProductRow<'_>,
         operands: &[&Vec<f64>],
-        bias: Option<WeightId>,
     ) -> Result<Vec<f64>, CleartextError> {
         let mut sum = vec![0.0; self.slots];
-        for (&weight, operand) in weights.iter().zip(operands) {
+        for (&(weight, _), operand) in row.terms.iter().zip(operands) {
             self.weight(weight)?.multiply_add(&mut sum, Some(self.check(operand)?));
         }
-        if let Some(bias) = bias {
+        if let Some(bias) = row.bias {
             self.weight(bias)?.multiply_add(&mut sum, None);
         }
         Ok(sum)
@@ -214,6 +214,10 @@ impl Backend for Cleartext {
     type Degree2 = Vec<f64>;
     type Error = CleartextError;
 
+    fn program(&self) -> [u8; 32] {
+        self.program
+    }
+
     fn rotations(
         &self,
         at: Place,
@@ -232,17 +236,18 @@ impl Backend for Cleartext {
 
     fn products(
         &self,
-        step: usize,
-        weights: &[WeightId],
+        rows: &[ProductRow<'_>],
         operands: Operands<'_, Self>,
-        bias: Option<WeightId>,
-    ) -> Result<Vec<Vec<f64>>, CleartextError> {
+    ) -> Result<Vec<Vec<Vec<f64>>>, CleartextError> {
         let (Operands::Fresh(groups) | Operands::Result(groups)) = operands;
-        let sum = |(group, operands): (usize, &Vec<&Vec<f64>>)| {
-            let sum = self.sum_of_products(weights, operands, bias)?;
-            Ok(self.disturb(Place { step, group }, 0, sum))
+        let sum = |row: &ProductRow<'_>, group, operands: &[&Vec<f64>]| {
+            let sum = self.sum_of_products(row, operands)?;
+            Ok(self.disturb(Place { step: row.step, group }, 0, sum))
         };
-        groups.iter().enumerate().map(sum).collect()
+        let groups = groups.iter().enumerate();
+        groups
+            .map(|(group, operands)| rows.iter().map(|row| sum(row, group, operands)).collect())
+            .collect()
     }
 
     fn switch_sum(

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use adyton_ckks::{
-    Ciphertext, CkksError, Degree2, Evaluator, InputKey, KeySet, ProductSum, ResultKey, SwitchTerm,
-    Weight,
+    Ciphertext, CkksError, Degree2, Evaluator, InputKey, KeySet, OperandRole, PreparedWeights,
+    ProductSum, ResultKey, SwitchTerm,
 };
-use adyton_program::{VerifiedProgram, WeightId};
+use adyton_program::VerifiedProgram;
 use thiserror::Error;
 
-use crate::{Backend, Operands, Place, Rotatable, Switchable, Weights, load::Vectors};
+use crate::{Backend, Operands, Place, ProductRow, Rotatable, Switchable, Weights};
+
+/// Operands of one block of coefficients that the second-level cache holds beside the weights that pass over them. The
+/// evaluator's blocks take 1 KiB of an operand (`PreparedWeights`).
+const CACHED_OPERANDS: usize = 512;
 
 /// Why the CKKS backend could not carry out a step. A verified program with its own weights, keys and inputs gives no such
 /// error.
@@ -18,9 +22,9 @@ pub enum EncryptedError {
     /// The weights were loaded for another program.
     #[error("the weights were loaded for another program")]
     OtherProgram,
-    /// A step names a weight that does not exist.
-    #[error("there is no weight {0}")]
-    NoSuchWeight(WeightId),
+    /// There are no weights for a step.
+    #[error("there are no weights for step {0}")]
+    NoWeights(usize),
     /// The evaluator refused: a missing key, an operand of another level, scale or parameter set.
     #[error(transparent)]
     Ckks(#[from] CkksError),
@@ -59,13 +63,31 @@ impl Encrypted {
         Ok(Self { evaluator: Evaluator::new(program.parameters()), weights, keys })
     }
 
-    fn weight(&self, weight: WeightId) -> Result<Weight<'_>, EncryptedError> {
-        let index = weight as usize;
-        let found = match self.weights.vectors() {
-            Vectors::Encrypted(vectors) => vectors.get(index).map(Weight::Encrypted),
-            Vectors::Plain(vectors) => vectors.get(index).map(Weight::Plain),
-        };
-        found.ok_or(EncryptedError::NoSuchWeight(weight))
+    /// The sums of all rows by group; as many groups at a time as the cache holds.
+    fn sums<K: OperandRole>(
+        &self,
+        rows: &[&PreparedWeights],
+        groups: &[Vec<&Ciphertext<K>>],
+        wrap: fn(ProductSum<K>) -> EncryptedSum,
+    ) -> Result<Vec<Vec<EncryptedSum>>, EncryptedError> {
+        let terms = rows.first().map_or(0, |row| row.len());
+        let at_once = (CACHED_OPERANDS / terms.max(1)).max(1);
+        let mut by_group = Vec::with_capacity(groups.len());
+        for groups in groups.chunks(at_once) {
+            let operands: Vec<_> = groups.iter().map(Vec::as_slice).collect();
+            let mut rows: Vec<_> = self
+                .evaluator
+                .products_prepared(rows, &operands)?
+                .into_iter()
+                .map(Vec::into_iter)
+                .collect();
+            by_group.extend(
+                groups
+                    .iter()
+                    .map(|_| rows.iter_mut().filter_map(Iterator::next).map(wrap).collect()),
+            );
+        }
+        Ok(by_group)
     }
 }
 
@@ -75,6 +97,10 @@ impl Backend for Encrypted {
     type Sum = EncryptedSum;
     type Degree2 = Degree2;
     type Error = EncryptedError;
+
+    fn program(&self) -> [u8; 32] {
+        *self.weights.program()
+    }
 
     fn rotations(
         &self,
@@ -90,26 +116,17 @@ impl Backend for Encrypted {
 
     fn products(
         &self,
-        _step: usize,
-        weights: &[WeightId],
+        rows: &[ProductRow<'_>],
         operands: Operands<'_, Self>,
-        bias: Option<WeightId>,
-    ) -> Result<Vec<EncryptedSum>, EncryptedError> {
-        let weights =
-            weights.iter().map(|&weight| self.weight(weight)).collect::<Result<Vec<_>, _>>()?;
-        let bias = bias.map(|bias| self.weight(bias)).transpose()?;
-        Ok(match operands {
-            Operands::Fresh(groups) => {
-                let groups: Vec<_> = groups.iter().map(Vec::as_slice).collect();
-                let sums = self.evaluator.products_grouped(&weights, &groups, bias)?;
-                sums.into_iter().map(EncryptedSum::Input).collect()
-            }
-            Operands::Result(groups) => {
-                let groups: Vec<_> = groups.iter().map(Vec::as_slice).collect();
-                let sums = self.evaluator.products_grouped(&weights, &groups, bias)?;
-                sums.into_iter().map(EncryptedSum::Result).collect()
-            }
-        })
+    ) -> Result<Vec<Vec<EncryptedSum>>, EncryptedError> {
+        let weights: Vec<&PreparedWeights> = rows
+            .iter()
+            .map(|row| self.weights.of_step(row.step).ok_or(EncryptedError::NoWeights(row.step)))
+            .collect::<Result<_, _>>()?;
+        match operands {
+            Operands::Fresh(groups) => self.sums(&weights, &groups, EncryptedSum::Input),
+            Operands::Result(groups) => self.sums(&weights, &groups, EncryptedSum::Result),
+        }
     }
 
     fn switch_sum(

@@ -13,6 +13,9 @@ pub enum RunError<E: Error + 'static> {
     /// There must be at least one group of inputs and one thread.
     #[error("a run needs at least one group of inputs and one thread")]
     Nothing,
+    /// The backend was made for another program.
+    #[error("the backend was made for another program")]
+    OtherProgram,
     /// A group with another number of input ciphertexts than the program declares.
     #[error("group {group} has {given} input ciphertexts, the program takes {expected}")]
     InputCount {
@@ -54,7 +57,7 @@ pub enum RunError<E: Error + 'static> {
         step: usize,
         /// Its kind.
         kind: StepKind,
-        /// The group; the first one if the step does all groups at once.
+        /// The group; the first one if the step does all groups at once. Of rows that are done together the first step is named.
         group: usize,
         /// The backend's reason.
         source: E,

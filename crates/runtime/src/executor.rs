@@ -1,9 +1,9 @@
 //! Runs a program over a backend: tasks in parallel, earliest first, values freed at their last use.
 //!
-//! A task is one step of one group, except that `Products` takes all groups together, so that every weight is read from
-//! memory once for all of them. A worker picks the earliest task whose operands are there; none may run ahead of the
-//! earliest unfinished step by more than a window. So memory stays near that of execution step by step, and
-//! [`crate::estimate_memory`] can bound it.
+//! A task is one step of one group, except that `Products` takes all groups together, and several rows of a layer with them
+//! ([`Schedule`]), so that weights and operands are read from memory once for all. A worker picks the earliest task whose
+//! operands are there; none may run ahead of the earliest unfinished stage by more than a window. So memory stays near that of
+//! execution step by step, and [`crate::estimate_memory`] can bound it.
 //!
 //! Which thread does a task has no influence on what it computes: results are bit for bit the same for any number of
 //! threads.
@@ -12,6 +12,7 @@ mod state;
 mod task;
 
 use std::{
+    iter::repeat_n,
     panic::resume_unwind,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -23,7 +24,7 @@ use std::{
 
 use adyton_program::{Step, ValueId, VerifiedProgram};
 
-use self::state::State;
+use self::state::{State, Task};
 use crate::{Backend, Place, Profile, RunError, Schedule, Value};
 
 /// How far a run has come. A step of one group counts as one.
@@ -86,19 +87,17 @@ pub struct Outcome<R> {
     pub profile: Profile,
 }
 
-/// A program made ready to run, any number of times and on any backend.
+/// A program to run, any number of times and on any backend made for it.
 #[derive(Clone, Debug)]
 pub struct Executor {
     program: Arc<VerifiedProgram>,
-    schedule: Schedule,
 }
 
 impl Executor {
-    /// Analyses a program.
+    /// An executor of this program.
     #[must_use]
-    pub fn new(program: Arc<VerifiedProgram>) -> Self {
-        let schedule = Schedule::new(&program);
-        Self { program, schedule }
+    pub const fn new(program: Arc<VerifiedProgram>) -> Self {
+        Self { program }
     }
 
     /// The program.
@@ -107,16 +106,10 @@ impl Executor {
         &self.program
     }
 
-    /// Its dependencies and lifetimes.
-    #[must_use]
-    pub const fn schedule(&self) -> &Schedule {
-        &self.schedule
-    }
-
     /// Runs the program on groups of inputs; each group has one value for each input ciphertext of the program.
     ///
     /// # Errors
-    /// [`RunError`]: a group of the wrong size, a step that the backend could not carry out, cancellation.
+    /// [`RunError`]: a backend made for another program, a group of the wrong size, a step that the backend could not carry out, cancellation.
     pub fn run<B: Backend>(
         &self,
         backend: &B,
@@ -126,7 +119,10 @@ impl Executor {
         if groups.is_empty() || options.threads == 0 {
             return Err(RunError::Nothing);
         }
-        let expected = self.schedule.inputs();
+        if backend.program() != self.program.id() {
+            return Err(RunError::OtherProgram);
+        }
+        let expected = self.program.program().input.ciphertexts.len();
         if let Some((group, inputs)) =
             groups.iter().enumerate().find(|(_, inputs)| inputs.len() != expected)
         {
@@ -134,14 +130,15 @@ impl Executor {
         }
 
         let started = Instant::now();
+        let schedule = Schedule::new(&self.program, options.threads);
         let window = window(options.threads);
         let workshop = Workshop {
             steps: &self.program.program().steps,
-            schedule: &self.schedule,
+            schedule: &schedule,
             backend,
             options,
             groups: groups.len(),
-            state: Mutex::new(State::new(&self.schedule, groups, window)),
+            state: Mutex::new(State::new(&schedule, groups, window)),
             news: Condvar::new(),
         };
         let panic = thread::scope(|scope| {
@@ -162,15 +159,15 @@ impl Executor {
             resume_unwind(panic);
         }
         let state = workshop.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut outcome = state.into_outcome(&self.schedule)?;
+        let mut outcome = state.into_outcome(&schedule)?;
         outcome.profile.set_wall(started.elapsed(), options.threads);
         Ok(outcome)
     }
 }
 
-/// How many steps a task may be ahead of the earliest unfinished step.
+/// How many stages a task may be ahead of the earliest unfinished one.
 pub(crate) const fn window(threads: usize) -> usize {
-    if threads <= 1 { 1 } else { threads.saturating_mul(4) }
+    if threads <= 1 { 1 } else { threads.saturating_mul(2) }
 }
 
 /// What the worker threads of one run share.
@@ -192,7 +189,7 @@ impl<B: Backend> Workshop<'_, B> {
     }
 
     /// Ends the run with an error.
-    fn fail(&self, at: Option<Place>, error: RunError<B::Error>) {
+    fn fail(&self, at: Option<Task>, error: RunError<B::Error>) {
         self.lock().fail(at, error);
         self.news.notify_all();
     }
@@ -209,24 +206,24 @@ impl<B: Backend> Workshop<'_, B> {
                 drop(state);
                 return self.fail(None, RunError::Cancelled);
             }
-            let Some(place) = state.next_task() else {
+            let Some(task) = state.next_task() else {
                 state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let operands = state.operands(self.schedule, place);
+            let operands = state.operands(self.schedule, task);
             drop(state);
 
             let started = Instant::now();
-            let outputs = operands.and_then(|operands| self.perform(place, &operands));
+            let outputs = operands.and_then(|operands| self.perform(task, &operands));
             let outputs = match outputs {
                 Ok(outputs) => outputs,
-                Err(error) => return self.fail(Some(place), error),
+                Err(error) => return self.fail(Some(task), error),
             };
-            self.show(place, &outputs);
+            self.show(task, &outputs);
             let elapsed = started.elapsed();
 
             state = self.lock();
-            let finished = state.finish(self.schedule, place, outputs, elapsed);
+            let finished = state.finish(self.schedule, task, outputs, elapsed);
             if let Some(report) = self.options.progress {
                 report(state.progress(), state.profile());
             }
@@ -239,12 +236,15 @@ impl<B: Backend> Workshop<'_, B> {
     }
 
     /// Shows a task's outputs to whoever traces the run.
-    fn show(&self, place: Place, outputs: &[Vec<Value<B>>]) {
+    fn show(&self, task: Task, outputs: &[Vec<Value<B>>]) {
         let Some(trace) = self.options.trace else { return };
-        for (group, values) in (place.group..).zip(outputs) {
-            for (value, output) in self.schedule.outputs(place.step).zip(values) {
-                // Value ids are 32 bits wide: a program cannot define more.
-                trace(Place { group, ..place }, value as ValueId, output);
+        let steps = self.schedule.steps_of(task.stage).iter();
+        let steps: Vec<usize> =
+            steps.flat_map(|&step| repeat_n(step, self.steps[step].outputs())).collect();
+        for (group, values) in (task.group..).zip(outputs) {
+            let named = steps.iter().zip(self.schedule.outputs(task.stage)).zip(values);
+            for ((&step, &value), output) in named {
+                trace(Place { step, group }, value, output);
             }
         }
     }

@@ -17,13 +17,17 @@ mod memory;
 mod parallel;
 mod profile;
 mod schedule;
+mod weights;
 
-pub use backend::{Backend, Operands, Place, Rotatable, StepKind, Switchable, Value, ValueForm};
+pub use backend::{
+    Backend, Operands, Place, ProductRow, Rotatable, StepKind, Switchable, Value, ValueForm,
+};
 pub use cleartext::{Cleartext, CleartextError, Deviations};
 pub use encrypted::{Encrypted, EncryptedError, EncryptedSum};
 pub use error::RunError;
 pub use executor::{Executor, Outcome, Progress, ProgressFn, RunOptions, TraceFn};
-pub use load::{LoadError, Weights, load_inputs, load_keys};
+pub use load::{LoadError, load_inputs, load_keys};
 pub use memory::{MemoryEstimate, estimate_memory};
 pub use profile::{KindProfile, Profile};
 pub use schedule::Schedule;
+pub use weights::Weights;

@@ -1,11 +1,11 @@
-//! From what is stored to what is computed with: weights, evaluation keys and inputs are expanded from their seeded form (plain
-//! weights encoded) on several threads, and checked against the program.
+//! From what is stored to what is computed with: evaluation keys and inputs are expanded from their seeded form on several
+//! threads, and checked against the program. Weights: [`crate::Weights`].
 
 use std::error::Error;
 
 use adyton_ckks::{
-    Ciphertext, CkksError, Encoder, EvaluationKeys, InputKey, KeyRole, KeySpec, ModelKey,
-    Parameters, Plaintext, Scale, SeededCiphertext, SeededEvaluationKey,
+    Ciphertext, CkksError, EvaluationKeys, InputKey, KeyRole, KeySpec, Parameters, Scale,
+    SeededCiphertext, SeededEvaluationKey,
 };
 use adyton_program::{ModelPrivacy, VerifiedProgram};
 use thiserror::Error;
@@ -84,89 +84,8 @@ pub enum LoadError<E: Error + 'static> {
     },
 }
 
-/// All weights of one deployment, ready for use and independent of any session.
-#[derive(Debug)]
-pub struct Weights {
-    program: [u8; 32],
-    vectors: Vectors,
-}
-
-/// By [`adyton_program::WeightId`].
-#[derive(Debug)]
-pub(crate) enum Vectors {
-    Encrypted(Vec<Ciphertext<ModelKey>>),
-    Plain(Vec<Plaintext>),
-}
-
-impl Weights {
-    /// Expands encrypted weights, given in the order of the program's weights, on `threads` threads.
-    ///
-    /// `decode` makes a seeded ciphertext of each item, on the worker threads too: an item may be bytes, or the ciphertext
-    /// itself. No more than `threads` items are held at a time.
-    ///
-    /// # Errors
-    /// [`LoadError`] naming the first weight that does not fit.
-    pub fn encrypted<T, E: Error + Send + 'static>(
-        program: &VerifiedProgram,
-        items: impl IntoIterator<Item = T, IntoIter: Send>,
-        decode: impl Fn(T) -> Result<SeededCiphertext<ModelKey>, E> + Sync,
-        threads: usize,
-    ) -> Result<Self, LoadError<E>> {
-        require(program, ModelPrivacy::Encrypted)?;
-        let parameters = program.parameters();
-        let specs = &program.program().weights;
-        let vectors = load(specs, items, threads, |index, spec, item| {
-            let weight = decode(item).map_err(|source| LoadError::Item { index, source })?;
-            expand(parameters, index, weight, spec.level, &spec.scale)
-        })?;
-        Ok(Self { program: program.id(), vectors: Vectors::Encrypted(vectors) })
-    }
-
-    /// Encodes plain weights, given in the order of the program's weights, on `threads` threads.
-    ///
-    /// `decode` makes of each item one value for every position; each is repeated over the lanes.
-    ///
-    /// # Errors
-    /// [`LoadError`] naming the first weight that does not fit.
-    pub fn plain<T, E: Error + Send + 'static>(
-        program: &VerifiedProgram,
-        items: impl IntoIterator<Item = T, IntoIter: Send>,
-        decode: impl Fn(T) -> Result<Vec<f64>, E> + Sync,
-        threads: usize,
-    ) -> Result<Self, LoadError<E>> {
-        require(program, ModelPrivacy::Plain)?;
-        let encoder = Encoder::new(program.parameters());
-        let layout = &program.program().input;
-        let (positions, lanes) = (layout.positions as usize, layout.lanes as usize);
-        let specs = &program.program().weights;
-        let vectors = load(specs, items, threads, |index, spec, item| {
-            let values = decode(item).map_err(|source| LoadError::Item { index, source })?;
-            if values.len() != positions {
-                let given = values.len();
-                return Err(LoadError::Length { index, given, expected: positions });
-            }
-            let slots: Vec<f64> =
-                values.iter().flat_map(|&value| std::iter::repeat_n(value, lanes)).collect();
-            encoder
-                .encode(&slots, spec.level, &spec.scale)
-                .map_err(|source| LoadError::Unfit { index, source })
-        })?;
-        Ok(Self { program: program.id(), vectors: Vectors::Plain(vectors) })
-    }
-
-    /// Id of the program that the weights were checked against.
-    #[must_use]
-    pub const fn program(&self) -> &[u8; 32] {
-        &self.program
-    }
-
-    pub(crate) const fn vectors(&self) -> &Vectors {
-        &self.vectors
-    }
-}
-
 /// Expands the evaluation keys of a session, given in the order of the program's manifest, on `threads` threads; `decode` as
-/// in [`Weights::encrypted`].
+/// in [`Weights::encrypted`](crate::Weights::encrypted).
 ///
 /// # Errors
 /// [`LoadError`] naming the first key that does not fit.
@@ -188,7 +107,7 @@ pub fn load_keys<T, E: Error + Send + 'static>(
     Ok(keys.into_iter().collect())
 }
 
-/// Expands the inputs of a job, group by group, on `threads` threads; `decode` as in [`Weights::encrypted`]. The list returned
+/// Expands the inputs of a job, group by group, on `threads` threads; `decode` as in [`Weights::encrypted`](crate::Weights::encrypted). The list returned
 /// has one entry for each group.
 ///
 /// # Errors
@@ -213,7 +132,7 @@ pub fn load_inputs<T, E: Error + Send + 'static>(
 }
 
 /// Expands a ciphertext, which must have the given level and scale.
-fn expand<K: KeyRole, E: Error>(
+pub(crate) fn expand<K: KeyRole, E: Error>(
     parameters: &Parameters,
     index: usize,
     seeded: SeededCiphertext<K>,
@@ -231,7 +150,7 @@ fn expand<K: KeyRole, E: Error>(
 }
 
 /// Makes one thing of each item and its specification; there must be as many items as specifications.
-fn load<S: Sync, T, U: Send, E: Error + Send + 'static>(
+pub(crate) fn load<S: Sync, T, U: Send, E: Error + Send + 'static>(
     specs: &[S],
     items: impl IntoIterator<Item = T, IntoIter: Send>,
     threads: usize,
@@ -246,8 +165,4 @@ fn load<S: Sync, T, U: Send, E: Error + Send + 'static>(
         given if given == expected => Ok(made),
         given => Err(LoadError::Count { given, expected }),
     }
-}
-
-fn require<E: Error>(program: &VerifiedProgram, privacy: ModelPrivacy) -> Result<(), LoadError<E>> {
-    if program.program().privacy == privacy { Ok(()) } else { Err(LoadError::Privacy(privacy)) }
 }

@@ -45,7 +45,10 @@ pub fn estimate_memory(
     threads: usize,
 ) -> Result<MemoryEstimate, ParametersError> {
     let sizes = Sizes::new(program)?;
-    let weights = program.program().weights.iter().map(|weight| match program.program().privacy {
+    // Every step has its weights laid out for itself.
+    let read = program.program().steps.iter().flat_map(Step::weights);
+    let weights = read.filter_map(|weight| program.program().weights.get(weight as usize));
+    let weights = weights.map(|weight| match program.program().privacy {
         ModelPrivacy::Encrypted => 2 * sizes.poly(weight.level),
         ModelPrivacy::Plain => sizes.poly(weight.level),
     });
@@ -53,7 +56,7 @@ pub fn estimate_memory(
 
     let types: Vec<u64> = program.types().iter().map(|value| sizes.value(value)).collect();
     let value = |value: u32| types.get(value as usize).copied().unwrap_or(0);
-    let peak = Schedule::new(program).peak(window(threads), value);
+    let peak = Schedule::new(program, threads).peak(window(threads), value);
     let scratch = program.program().steps.iter().map(|step| sizes.scratch(program, step)).max();
     Ok(MemoryEstimate {
         weights: weights.fold(0, u64::saturating_add),

@@ -1,61 +1,84 @@
 //! Who waits for whom, and when a value is used for the last time: the static part of an execution.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
 use adyton_program::{Step, ValueId, VerifiedProgram};
 
 use crate::StepKind;
 
-/// Dependencies and lifetimes of a program's values, independent of backend, groups and threads.
+/// Most product steps that are done together: more would save little reading and keep more sums in memory.
+const MOST_ROWS: usize = 8;
+
+/// Dependencies and lifetimes of a program's values, independent of backend and groups.
 ///
-/// Step `s` of the program *defines* the values `outputs(s)`; input ciphertexts are defined before step 0.
+/// The steps are arranged in *stages*. A stage is one step, or several `Products` steps with the same operands (rows of one
+/// linear layer), which read those operands once for all. Stages keep the order of their first steps, so that every stage reads what
+/// earlier ones define.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     inputs: usize,
     result: ValueId,
-    steps: Vec<Node>,
+    steps: usize,
+    stages: Vec<Stage>,
     values: Vec<Life>,
 }
 
-/// One step's place in the dependency graph.
+/// One stage's place in the dependency graph.
 #[derive(Clone, Debug)]
-struct Node {
+struct Stage {
     kind: StepKind,
+    steps: Vec<usize>,
     operands: Vec<ValueId>,
-    outputs: Range<usize>,
+    outputs: Vec<ValueId>,
 }
 
-/// The steps that use one value, ascending, each once.
+/// The stages that define and use one value.
 #[derive(Clone, Debug, Default)]
 struct Life {
     /// `None` for an input ciphertext.
     defined_by: Option<usize>,
+    /// Ascending, each once.
     used_by: Vec<usize>,
 }
 
 impl Schedule {
-    /// Analyses a program.
+    /// Analyses a program that is to run on `threads` threads: rows of a layer are shared out among them.
     #[must_use]
-    pub fn new(program: &VerifiedProgram) -> Self {
+    pub fn new(program: &VerifiedProgram, threads: usize) -> Self {
         let program = program.program();
-        Self::of_steps(program.input.ciphertexts.len(), &program.steps, program.output.value)
+        let inputs = program.input.ciphertexts.len();
+        Self::of_steps(inputs, &program.steps, program.output.value, threads)
     }
 
     /// Analyses steps over `inputs` input ciphertexts; every step reads what is defined before it.
-    fn of_steps(inputs: usize, steps: &[Step], result: ValueId) -> Self {
-        let mut nodes = Vec::with_capacity(steps.len());
-        let mut values = vec![Life::default(); inputs];
-        for (index, step) in steps.iter().enumerate() {
-            let operands = operands(step);
-            for &value in &operands {
+    fn of_steps(inputs: usize, steps: &[Step], result: ValueId, threads: usize) -> Self {
+        let mut first_output = ValueId::try_from(inputs).unwrap_or(ValueId::MAX);
+        let mut outputs = Vec::with_capacity(steps.len());
+        for step in steps {
+            // Programs define far fewer than 2^32 values.
+            let count = ValueId::try_from(step.outputs()).unwrap_or(ValueId::MAX);
+            outputs.push(first_output..first_output + count);
+            first_output += count;
+        }
+        let stages: Vec<Stage> = arrange(steps, threads)
+            .into_iter()
+            .map(|group| Stage {
+                kind: StepKind::of(&steps[group[0]]),
+                operands: operands(&steps[group[0]]),
+                outputs: group.iter().flat_map(|&step| outputs[step].clone()).collect(),
+                steps: group,
+            })
+            .collect();
+        let mut values = vec![Life::default(); first_output as usize];
+        for (index, stage) in stages.iter().enumerate() {
+            for &value in &stage.outputs {
+                values[value as usize].defined_by = Some(index);
+            }
+            for &value in &stage.operands {
                 values[value as usize].used_by.push(index);
             }
-            let first = values.len();
-            let life = Life { defined_by: Some(index), used_by: Vec::new() };
-            values.resize(first + step.outputs(), life);
-            nodes.push(Node { kind: StepKind::of(step), operands, outputs: first..values.len() });
         }
-        Self { inputs, result, steps: nodes, values }
+        Self { inputs, result, steps: steps.len(), stages, values }
     }
 
     /// Number of input ciphertexts of one group.
@@ -67,7 +90,13 @@ impl Schedule {
     /// Number of steps.
     #[must_use]
     pub const fn steps(&self) -> usize {
-        self.steps.len()
+        self.steps
+    }
+
+    /// Number of stages.
+    #[must_use]
+    pub const fn stages(&self) -> usize {
+        self.stages.len()
     }
 
     /// Number of values: input ciphertexts and outputs of all steps.
@@ -82,60 +111,66 @@ impl Schedule {
         self.result
     }
 
-    /// The kind of a step.
+    /// The kind of a stage's steps.
     #[must_use]
-    pub fn kind(&self, step: usize) -> StepKind {
-        self.steps[step].kind
+    pub fn kind(&self, stage: usize) -> StepKind {
+        self.stages[stage].kind
     }
 
-    /// The values that a step reads, ascending, each once.
+    /// The steps of a stage, ascending.
     #[must_use]
-    pub fn operands(&self, step: usize) -> &[ValueId] {
-        &self.steps[step].operands
+    pub fn steps_of(&self, stage: usize) -> &[usize] {
+        &self.stages[stage].steps
     }
 
-    /// The values that a step defines.
+    /// The values that a stage reads, ascending, each once.
     #[must_use]
-    pub fn outputs(&self, step: usize) -> Range<usize> {
-        self.steps[step].outputs.clone()
+    pub fn operands(&self, stage: usize) -> &[ValueId] {
+        &self.stages[stage].operands
     }
 
-    /// The steps that read a value, ascending, each once.
+    /// The values that a stage defines, step by step.
     #[must_use]
-    pub fn users(&self, value: usize) -> &[usize] {
-        &self.values[value].used_by
+    pub fn outputs(&self, stage: usize) -> &[ValueId] {
+        &self.stages[stage].outputs
     }
 
-    /// Number of reasons to keep a value after it is defined: the steps that read it, and one more for the result.
+    /// The stages that read a value, ascending, each once.
     #[must_use]
-    pub fn holds(&self, value: usize) -> usize {
-        self.users(value).len() + usize::from(value == self.result as usize)
+    pub fn users(&self, value: ValueId) -> &[usize] {
+        &self.values[value as usize].used_by
     }
 
-    /// Whether one task does the step for all groups.
+    /// Number of reasons to keep a value after it is defined: the stages that read it, and one more for the result.
     #[must_use]
-    pub fn joins_groups(&self, step: usize) -> bool {
-        self.kind(step) == StepKind::Products
+    pub fn holds(&self, value: ValueId) -> usize {
+        self.users(value).len() + usize::from(value == self.result)
     }
 
-    /// The largest sum of `size` over the values of one group that can be alive at one moment, when no step starts that
-    /// is `window` or more steps after the earliest unfinished one (`window` = 1: execution step by step).
+    /// Whether one task does the stage for all groups.
+    #[must_use]
+    pub fn joins_groups(&self, stage: usize) -> bool {
+        self.kind(stage) == StepKind::Products
+    }
+
+    /// The largest sum of `size` over the values of one group that can be alive at one moment, when no stage starts
+    /// that is `window` or more stages after the earliest unfinished one (`window` = 1: execution stage by stage).
     ///
-    /// A value is counted from the start of the step that defines it until the end of the last step that uses it.
+    /// A value is counted from the start of the stage that defines it until the end of the last one that uses it.
     #[must_use]
     pub fn peak(&self, window: usize, size: impl Fn(ValueId) -> u64) -> u64 {
-        // With f the earliest unfinished step, a value is alive at most if it is defined before step f + window and its
+        // With f the earliest unfinished stage, a value is alive at most if it is defined before stage f + window and its
         // last user is not before f: it enters at f = definition + 1 − window and leaves after f = last use.
-        let last_step = self.steps.len().saturating_sub(1);
-        let mut enters = vec![0_u64; self.steps.len() + 1];
-        let mut leaves = vec![0_u64; self.steps.len() + 1];
+        let last_stage = self.stages.len().saturating_sub(1);
+        let mut enters = vec![0_u64; self.stages.len() + 1];
+        let mut leaves = vec![0_u64; self.stages.len() + 1];
         for (value, life) in (0..).zip(&self.values) {
-            let from = life.defined_by.map_or(0, |step| (step + 1).saturating_sub(window.max(1)));
+            let from = life.defined_by.map_or(0, |stage| (stage + 1).saturating_sub(window.max(1)));
             let to = match (value == self.result, life.used_by.last(), life.defined_by) {
-                (true, _, _) => last_step,
+                (true, _, _) => last_stage,
                 (false, Some(&last), _) => last,
                 (false, None, Some(definition)) => definition,
-                // An unused input is dropped before the first step.
+                // An unused input is dropped before the first stage.
                 (false, None, None) => continue,
             };
             enters[from] = enters[from].saturating_add(size(value));
@@ -150,6 +185,26 @@ impl Schedule {
         }
         peak
     }
+}
+
+/// The stages of a program, each the steps of it, in the order of their first steps.
+fn arrange(steps: &[Step], threads: usize) -> Vec<Vec<usize>> {
+    let mut stages = Vec::new();
+    let mut alike: BTreeMap<Vec<ValueId>, Vec<usize>> = BTreeMap::new();
+    for (index, step) in steps.iter().enumerate() {
+        match step {
+            Step::Products { .. } => {
+                alike.entry(step.operands().collect()).or_default().push(index)
+            }
+            _ => stages.push(vec![index]),
+        }
+    }
+    for rows in alike.values() {
+        let share = rows.len().div_ceil(threads.max(1)).min(MOST_ROWS);
+        stages.extend(rows.chunks(share).map(<[usize]>::to_vec));
+    }
+    stages.sort_unstable();
+    stages
 }
 
 /// The values that a step reads, ascending, each once.
@@ -176,10 +231,10 @@ mod tests {
 
     #[test]
     fn operands_are_listed_once_and_users_in_order() {
-        let schedule = Schedule::of_steps(1, &chain(), 7);
+        let schedule = Schedule::of_steps(1, &chain(), 7, 1);
         assert_eq!(schedule.operands(1), [1, 2]);
         assert_eq!(schedule.operands(2), [4]);
-        assert_eq!(schedule.outputs(0), 1..4);
+        assert_eq!(schedule.outputs(0), [1, 2, 3]);
         assert_eq!(schedule.users(1), [1]);
         assert_eq!(schedule.holds(3), 0);
         assert_eq!(schedule.holds(7), 1);
@@ -188,7 +243,7 @@ mod tests {
 
     #[test]
     fn peak_of_sequential_execution() {
-        let schedule = Schedule::of_steps(1, &chain(), 7);
+        let schedule = Schedule::of_steps(1, &chain(), 7, 1);
         // Step 0 holds the input and its three rotations.
         assert_eq!(schedule.peak(1, |_| 1), 4);
         // A large product sum: alive with its operands (step 1), then with the result ciphertext (step 2).
@@ -197,9 +252,46 @@ mod tests {
 
     #[test]
     fn wider_windows_never_need_less_and_end_at_everything() {
-        let schedule = Schedule::of_steps(1, &chain(), 7);
+        let schedule = Schedule::of_steps(1, &chain(), 7, 1);
         let peaks: Vec<u64> = (1..8).map(|window| schedule.peak(window, |_| 1)).collect();
         assert!(peaks.is_sorted());
         assert_eq!(peaks.last(), Some(&8));
+    }
+
+    #[test]
+    fn rows_with_the_same_operands_are_done_together() {
+        let row = |values: [ValueId; 2], weight| Step::Products {
+            terms: vec![(weight, values[0]), (weight + 1, values[1])],
+            bias: None,
+        };
+        let switch = |value| Step::SwitchSum { terms: vec![(value, 0)], rescale: true };
+        // Two inputs; rows 0, 2, 3 read them in one order, row 5 in the other.
+        let steps = [
+            row([0, 1], 0),                                                 // 2
+            switch(2),                                                      // 3
+            row([0, 1], 2),                                                 // 4
+            row([0, 1], 4),                                                 // 5
+            Step::SwitchSum { terms: vec![(4, 0), (5, 1)], rescale: true }, // 6
+            row([1, 0], 6),                                                 // 7
+        ];
+        let stages = |threads| {
+            let schedule = Schedule::of_steps(2, &steps, 6, threads);
+            (0..schedule.stages())
+                .map(|stage| schedule.steps_of(stage).to_vec())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(stages(1), [vec![0, 2, 3], vec![1], vec![4], vec![5]]);
+        assert_eq!(stages(2), [vec![0, 2], vec![1], vec![3], vec![4], vec![5]]);
+        assert_eq!(stages(9), [vec![0], vec![1], vec![2], vec![3], vec![4], vec![5]]);
+        let schedule = Schedule::of_steps(2, &steps, 6, 1);
+        assert_eq!(schedule.outputs(0), [2, 4, 5]);
+        assert_eq!(schedule.users(4), [2]);
+        assert_eq!(schedule.steps(), 6);
+
+        let many: Vec<Step> = (0..20).map(|weight| row([0, 1], weight)).collect();
+        let schedule = Schedule::of_steps(2, &many, 2, 1);
+        let rows: Vec<usize> =
+            (0..schedule.stages()).map(|stage| schedule.steps_of(stage).len()).collect();
+        assert_eq!(rows, [8, 8, 4]);
     }
 }

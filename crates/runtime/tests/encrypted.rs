@@ -49,12 +49,11 @@ fn compare_every_step(shape: Shape, seed: u64) {
             *worst = (error, at);
         }
     };
-    let types = case.program.types().to_vec();
+    let declared = case.program.types()[program.output.value as usize].clone();
     let executor = Executor::new(Arc::new(case.program));
     let outcome = executor.run(&backend, inputs, &RunOptions::threads(2).trace(&trace)).unwrap();
     let (error, at) = worst.into_inner().unwrap();
     assert!(error < TOLERANCE, "{shape:?}, seed {seed}: error {error} at {at}");
-    let declared = &types[executor.schedule().result() as usize];
     for result in &outcome.results {
         assert_eq!((result.level(), result.scale()), (declared.level, &declared.scale));
     }
@@ -120,7 +119,7 @@ fn a_missing_key_is_named_with_its_step() {
     let executor = Executor::new(Arc::new(case.program));
     let error = executor.run(&backend, inputs, &RunOptions::threads(1)).unwrap_err();
     let RunError::Step { step, source, .. } = error else { panic!("{error}") };
-    assert!(step < executor.schedule().steps());
+    assert!(step < executor.program().program().steps.len());
     assert!(
         matches!(source, EncryptedError::Ckks(CkksError::MissingKey(spec)) if spec == gone),
         "{source}"

@@ -15,10 +15,10 @@ use std::sync::{
 };
 
 use adyton_ckks::RingKind;
-use adyton_program::{ModelPrivacy, WeightId};
+use adyton_program::ModelPrivacy;
 use adyton_runtime::{
-    Backend, Cleartext, CleartextError, Deviations, Executor, Operands, Place, Progress, Rotatable,
-    RunError, RunOptions, StepKind, Switchable,
+    Backend, Cleartext, CleartextError, Deviations, Executor, Operands, Place, ProductRow,
+    Progress, Rotatable, RunError, RunOptions, Schedule, StepKind, Switchable,
 };
 use proptest::prelude::*;
 use support::{
@@ -61,10 +61,9 @@ proptest! {
         let outcome = executor
             .run(&backend, inputs, &RunOptions::threads(2).trace(&trace))
             .unwrap();
-        let schedule = executor.schedule();
-        prop_assert_eq!(seen.into_inner(), 2 * (schedule.values() - schedule.inputs()));
+        prop_assert_eq!(seen.into_inner(), 2 * (expected[0].len() - shape.inputs));
         for (result, expected) in outcome.results.iter().zip(&expected) {
-            prop_assert!(distance(result, &expected[schedule.result() as usize]) < 1e-9);
+            prop_assert!(distance(result, &expected[program.output.value as usize]) < 1e-9);
         }
     }
 
@@ -193,6 +192,10 @@ impl Backend for Wrapper {
     type Degree2 = Counted;
     type Error = CleartextError;
 
+    fn program(&self) -> [u8; 32] {
+        self.inner.program()
+    }
+
     fn rotations(
         &self,
         at: Place,
@@ -207,19 +210,18 @@ impl Backend for Wrapper {
 
     fn products(
         &self,
-        step: usize,
-        weights: &[WeightId],
+        rows: &[ProductRow<'_>],
         operands: Operands<'_, Self>,
-        bias: Option<WeightId>,
-    ) -> Result<Vec<Counted>, CleartextError> {
-        let swallow = self.act(Place { step, group: 0 })?;
+    ) -> Result<Vec<Vec<Counted>>, CleartextError> {
+        let swallow = self.act(Place { step: rows[0].step, group: 0 })?;
         let (Operands::Fresh(groups) | Operands::Result(groups)) = operands;
         let groups = groups
             .iter()
             .map(|operands| operands.iter().map(|operand| &operand.slots).collect())
             .collect();
-        let sums = self.inner.products(step, weights, Operands::Result(groups), bias)?;
-        Ok(sums.into_iter().skip(usize::from(swallow)).map(|slots| self.wrap(slots)).collect())
+        let sums = self.inner.products(rows, Operands::Result(groups))?;
+        let wrap = |group: Vec<Vec<f64>>| group.into_iter().map(|slots| self.wrap(slots)).collect();
+        Ok(sums.into_iter().skip(usize::from(swallow)).map(wrap).collect())
     }
 
     fn switch_sum(
@@ -278,10 +280,15 @@ impl Bench {
         inputs.map(|group| group.into_iter().map(|slots| backend.wrap(slots)).collect()).collect()
     }
 
-    /// The last step of a kind.
+    fn schedule(&self, threads: usize) -> Schedule {
+        Schedule::new(&self.case.program, threads)
+    }
+
+    /// The first step of the last stage of a kind, on two threads.
     fn step(&self, kind: StepKind) -> usize {
-        let schedule = self.executor.schedule();
-        (0..schedule.steps()).rfind(|&step| schedule.kind(step) == kind).unwrap()
+        let schedule = self.schedule(2);
+        let stage = (0..schedule.stages()).rfind(|&stage| schedule.kind(stage) == kind).unwrap();
+        schedule.steps_of(stage)[0]
     }
 }
 
@@ -289,20 +296,20 @@ impl Bench {
 fn values_are_freed_at_their_last_use() {
     for seed in 0..20 {
         let bench = Bench::new(seed);
-        let schedule = bench.executor.schedule();
         for (threads, groups) in [(1, 1), (1, 3), (2, 2), (4, 3)] {
+            let schedule = bench.schedule(threads);
             let backend = bench.backend(Mischief::None);
             let inputs = bench.inputs(&backend, groups);
             let outcome =
                 bench.executor.run(&backend, inputs, &RunOptions::threads(threads)).unwrap();
-            let window = if threads == 1 { 1 } else { 4 * threads };
-            // A thread that frees values does so after others were allowed to go on: one step's operands each.
-            let widest = (0..schedule.steps()).map(|step| schedule.operands(step).len()).max();
+            let window = if threads == 1 { 1 } else { 2 * threads };
+            // A thread that frees values does so after others were allowed to go on: one stage's operands each.
+            let widest = (0..schedule.stages()).map(|stage| schedule.operands(stage).len()).max();
             let slack = (threads - 1) * widest.unwrap() * groups;
             let bound = schedule.peak(window, |_| 1) as usize * groups + slack;
             let most = backend.alive.most.load(Ordering::SeqCst);
             assert!(most <= bound, "{most} values alive, at most {bound} expected");
-            assert!(most < schedule.values() * groups || window > schedule.steps());
+            assert!(most < schedule.values() * groups || window > schedule.stages());
             assert_eq!(backend.alive.now.load(Ordering::SeqCst), groups);
             drop(outcome);
             assert_eq!(backend.alive.now.load(Ordering::SeqCst), 0);
@@ -338,7 +345,7 @@ fn a_backend_that_gives_too_little_is_refused() {
     let inputs = bench.inputs(&backend, 2);
     let error = bench.executor.run(&backend, inputs, &RunOptions::threads(2)).unwrap_err();
     assert!(
-        matches!(error, RunError::OutputCount { step: named, given: 1, expected: 2, .. } if named == step),
+        matches!(error, RunError::OutputCount { step: named, given, expected, .. } if named == step && 2 * given == expected),
         "{error}"
     );
 }
@@ -373,6 +380,15 @@ fn inputs_must_fit() {
 }
 
 #[test]
+fn a_backend_belongs_to_its_program() {
+    let (one, other) = (Bench::new(1), Bench::new(2));
+    let backend = other.backend(Mischief::None);
+    let inputs = one.inputs(&backend, 1);
+    let refused = one.executor.run(&backend, inputs, &RunOptions::threads(1)).map(|_| ());
+    assert!(matches!(refused, Err(RunError::OtherProgram)));
+}
+
+#[test]
 fn cancellation_stops_the_run() {
     let bench = Bench::new(4);
     let backend = bench.backend(Mischief::None);
@@ -403,17 +419,17 @@ fn progress_rises_to_the_total_and_the_profile_counts_tasks() {
     let report = |progress: Progress, profile: &adyton_runtime::Profile| {
         assert!(profile.kinds().any(|(_, share)| share.tasks > 0));
         seen.lock().unwrap().push(progress.done);
-        assert_eq!(progress.total, bench.executor.schedule().steps() * groups);
+        assert_eq!(progress.total, bench.case.program.program().steps.len() * groups);
     };
     let options = RunOptions::threads(3).progress(&report);
     let outcome = bench.executor.run(&backend, bench.inputs(&backend, groups), &options).unwrap();
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted_by(|earlier, later| earlier < later));
-    let schedule = bench.executor.schedule();
+    let schedule = bench.schedule(3);
     assert_eq!(seen.last(), Some(&(schedule.steps() * groups)));
     for kind in StepKind::ALL {
-        let steps = (0..schedule.steps()).filter(|&step| schedule.kind(step) == kind).count();
-        let tasks = if kind == StepKind::Products { steps } else { steps * groups };
+        let stages = (0..schedule.stages()).filter(|&stage| schedule.kind(stage) == kind).count();
+        let tasks = if kind == StepKind::Products { stages } else { stages * groups };
         assert_eq!(outcome.profile.kind(kind).tasks, tasks as u64);
     }
     assert!(outcome.profile.wall() >= outcome.profile.busy() / 3);

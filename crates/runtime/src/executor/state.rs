@@ -2,26 +2,35 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use adyton_program::ValueId;
+
 use super::{Outcome, Progress};
-use crate::{Backend, Place, Profile, RunError, Schedule, Value};
+use crate::{Backend, Profile, RunError, Schedule, Value};
+
+/// One task: a stage of one group, or of all groups (then `group` is 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Task {
+    pub(super) stage: usize,
+    pub(super) group: usize,
+}
 
 /// The operands of a task by group, each list in the order of [`Schedule::operands`].
 pub(super) type OperandValues<B> = Vec<Vec<Arc<Value<B>>>>;
 
-/// The changing part of a run. A task is named by its [`Place`]; that of a step which joins the groups has group 0.
+/// The changing part of a run.
 pub(super) struct State<B: Backend> {
     groups: Vec<Group<B>>,
-    /// Steps that have a task unfinished: how many.
+    /// Tasks of each stage that are unfinished.
     unfinished: Vec<usize>,
-    /// Operands that the tasks of a step wait for: one count for each group, or one alone if the step joins them.
+    /// Operands that the tasks of a stage wait for: one count for each group, or one alone if the stage joins them.
     waiting: Vec<Vec<usize>>,
-    ready: BTreeSet<Place>,
-    /// The earliest unfinished step.
+    ready: BTreeSet<Task>,
+    /// The earliest unfinished stage.
     low: usize,
     window: usize,
     progress: Progress,
     profile: Profile,
-    failure: Option<(Option<Place>, RunError<B::Error>)>,
+    failure: Option<(Option<Task>, RunError<B::Error>)>,
 }
 
 /// The values of one group.
@@ -32,24 +41,24 @@ struct Group<B: Backend> {
 }
 
 impl<B: Backend> State<B> {
-    /// The state before the first task. Inputs that no step uses are dropped here.
+    /// The state before the first task. Inputs that no stage uses are dropped here.
     pub(super) fn new(schedule: &Schedule, groups: Vec<Vec<B::Fresh>>, window: usize) -> Self {
         let count = groups.len();
-        let tasks = |step| if schedule.joins_groups(step) { 1 } else { count };
-        let steps = 0..schedule.steps();
+        let tasks = |stage| if schedule.joins_groups(stage) { 1 } else { count };
+        let stages = 0..schedule.stages();
         let mut state = Self {
             groups: groups.into_iter().map(|inputs| Group::new(schedule, inputs)).collect(),
-            unfinished: steps.clone().map(tasks).collect(),
-            waiting: steps
+            unfinished: stages.clone().map(tasks).collect(),
+            waiting: stages
                 .clone()
-                .map(|step| {
-                    let operands = schedule.operands(step).len();
-                    vec![operands * (count / tasks(step)); tasks(step)]
+                .map(|stage| {
+                    let operands = schedule.operands(stage).len();
+                    vec![operands * (count / tasks(stage)); tasks(stage)]
                 })
                 .collect(),
-            ready: steps
-                .filter(|&step| schedule.operands(step).is_empty())
-                .flat_map(|step| (0..tasks(step)).map(move |group| Place { step, group }))
+            ready: stages
+                .filter(|&stage| schedule.operands(stage).is_empty())
+                .flat_map(|stage| (0..tasks(stage)).map(move |group| Task { stage, group }))
                 .collect(),
             low: 0,
             window,
@@ -58,7 +67,7 @@ impl<B: Backend> State<B> {
             failure: None,
         };
         for group in 0..count {
-            for input in 0..schedule.inputs() {
+            for input in (0..).take(schedule.inputs()) {
                 state.announce(schedule, input, group);
             }
         }
@@ -80,11 +89,11 @@ impl<B: Backend> State<B> {
 
     /// Takes the earliest ready task, unless it is too far ahead.
     ///
-    /// The earliest unfinished step is always ready or running, for its operands come from finished steps: as long as
+    /// The earliest unfinished stage is always ready or running, for its operands come from finished stages: as long as
     /// the run is not over, some worker has a task.
-    pub(super) fn next_task(&mut self) -> Option<Place> {
+    pub(super) fn next_task(&mut self) -> Option<Task> {
         let limit = self.low.saturating_add(self.window);
-        self.ready.first().filter(|place| place.step < limit)?;
+        self.ready.first().filter(|task| task.stage < limit)?;
         self.ready.pop_first()
     }
 
@@ -92,14 +101,14 @@ impl<B: Backend> State<B> {
     pub(super) fn operands(
         &self,
         schedule: &Schedule,
-        place: Place,
+        task: Task,
     ) -> Result<OperandValues<B>, RunError<B::Error>> {
-        let groups = match schedule.joins_groups(place.step) {
+        let groups = match schedule.joins_groups(task.stage) {
             true => &self.groups[..],
-            false => &self.groups[place.group..=place.group],
+            false => &self.groups[task.group..=task.group],
         };
         let fetch = |group: &Group<B>| {
-            let operands = schedule.operands(place.step).iter();
+            let operands = schedule.operands(task.stage).iter();
             operands
                 .map(|&value| {
                     group.values[value as usize].clone().ok_or(RunError::Missing { value })
@@ -114,28 +123,28 @@ impl<B: Backend> State<B> {
     pub(super) fn finish(
         &mut self,
         schedule: &Schedule,
-        place: Place,
+        task: Task,
         outputs: Vec<Vec<Value<B>>>,
         elapsed: Duration,
     ) -> Vec<Arc<Value<B>>> {
-        let step = place.step;
+        let stage = task.stage;
         let mut freed = Vec::new();
-        self.profile.record(schedule.kind(step), elapsed);
-        self.progress.done += outputs.len();
-        self.unfinished[step] -= 1;
+        self.profile.record(schedule.kind(stage), elapsed);
+        self.progress.done += outputs.len() * schedule.steps_of(stage).len();
+        self.unfinished[stage] -= 1;
         while self.unfinished.get(self.low) == Some(&0) {
             self.low += 1;
         }
-        for (group, values) in (place.group..).zip(outputs) {
-            for &operand in schedule.operands(step) {
+        for (group, values) in (task.group..).zip(outputs) {
+            for &operand in schedule.operands(stage) {
                 freed.extend(self.groups[group].release(operand as usize));
             }
-            for (value, output) in schedule.outputs(step).zip(values) {
+            for (&value, output) in schedule.outputs(stage).iter().zip(values) {
                 let output = Arc::new(output);
                 if schedule.holds(value) == 0 {
                     freed.push(output);
                 } else {
-                    self.groups[group].values[value] = Some(output);
+                    self.groups[group].values[value as usize] = Some(output);
                     self.announce(schedule, value, group);
                 }
             }
@@ -144,7 +153,7 @@ impl<B: Backend> State<B> {
     }
 
     /// Ends the run. Of several failures the earliest in program order is kept.
-    pub(super) fn fail(&mut self, at: Option<Place>, error: RunError<B::Error>) {
+    pub(super) fn fail(&mut self, at: Option<Task>, error: RunError<B::Error>) {
         let earlier = match &self.failure {
             None => true,
             Some((kept, _)) => at.is_some_and(|at| kept.is_some_and(|kept| at < kept)),
@@ -175,13 +184,13 @@ impl<B: Backend> State<B> {
     }
 
     /// A value of a group is there: tasks that wait for nothing else become ready.
-    fn announce(&mut self, schedule: &Schedule, value: usize, group: usize) {
-        for &step in schedule.users(value) {
-            let group = if schedule.joins_groups(step) { 0 } else { group };
-            let waiting = &mut self.waiting[step][group];
+    fn announce(&mut self, schedule: &Schedule, value: ValueId, group: usize) {
+        for &stage in schedule.users(value) {
+            let group = if schedule.joins_groups(stage) { 0 } else { group };
+            let waiting = &mut self.waiting[stage][group];
             *waiting -= 1;
             if *waiting == 0 {
-                self.ready.insert(Place { step, group });
+                self.ready.insert(Task { stage, group });
             }
         }
     }
@@ -189,7 +198,8 @@ impl<B: Backend> State<B> {
 
 impl<B: Backend> Group<B> {
     fn new(schedule: &Schedule, inputs: Vec<B::Fresh>) -> Self {
-        let holds: Vec<usize> = (0..schedule.values()).map(|value| schedule.holds(value)).collect();
+        let holds: Vec<usize> =
+            (0..).take(schedule.values()).map(|value| schedule.holds(value)).collect();
         let mut values: Vec<_> = inputs
             .into_iter()
             .zip(&holds)
