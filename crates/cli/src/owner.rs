@@ -13,6 +13,7 @@ use crate::output;
 use crate::process::Usage;
 use adyton_client::Identity;
 use adyton_client::transport::{Host, TransportError};
+use adyton_client::trust::Challenge;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -84,15 +85,34 @@ impl Effort {
     }
 }
 
+/// How long an owner waits for a host or an enclave that is just starting.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it tries.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// The enclave's evidence for a challenge, waiting a little for an enclave that is just starting.
+async fn evidence(host: &Host, challenge: &Challenge) -> Result<Vec<u8>, CliError> {
+    let began = Instant::now();
+    loop {
+        match host.evidence(challenge.nonce()).await {
+            Err(TransportError::Unavailable { .. }) if began.elapsed() < PATIENCE => {
+                tokio::time::sleep(RETRY).await;
+            }
+            result => {
+                return result.map_err(CliError::part("the enclave's evidence cannot be had"));
+            }
+        }
+    }
+}
+
 /// Connects, waiting a little for a host that is just starting.
 pub(crate) async fn connect(connection: &Connection) -> Result<Host, CliError> {
-    const PATIENCE: Duration = Duration::from_secs(3);
     let began = Instant::now();
     loop {
         match Host::connect(&connection.host, connection.tls_ca.as_deref()).await {
             Ok(host) => return Ok(host),
             Err(TransportError::Connect { .. }) if began.elapsed() < PATIENCE => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(RETRY).await;
             }
             Err(error) => {
                 let help = "is it running there? `adyton host --help` tells how to start one";

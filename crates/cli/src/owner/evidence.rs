@@ -56,10 +56,7 @@ pub(crate) fn is_evidence(start: &[u8]) -> bool {
 async fn fetch(connection: &Connection) -> Result<(Nonce, Vec<u8>), CliError> {
     let host = connect(connection).await?;
     let challenge = Challenge::new().map_err(CliError::part("cannot challenge the enclave"))?;
-    let evidence = host
-        .evidence(challenge.nonce())
-        .await
-        .map_err(CliError::part("the enclave's evidence cannot be had"))?;
+    let evidence = super::evidence(&host, &challenge).await?;
     Ok((*challenge.nonce(), evidence))
 }
 

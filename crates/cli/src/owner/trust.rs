@@ -31,10 +31,7 @@ pub(super) fn policy(trust: &Trust) -> Result<AppraisalPolicy, CliError> {
 pub(super) async fn challenge(host: &Host, trust: &Trust) -> Result<VerifiedEnclave, CliError> {
     let policy = policy(trust)?;
     let challenge = Challenge::new().map_err(CliError::part("cannot challenge the enclave"))?;
-    let evidence = host
-        .evidence(challenge.nonce())
-        .await
-        .map_err(CliError::part("the enclave's evidence cannot be had"))?;
+    let evidence = super::evidence(host, &challenge).await?;
     appraise(challenge, &evidence, &policy)
 }
 
