@@ -18,7 +18,7 @@ pub(crate) struct Trust {
 /// How to reach the host, and who one is.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Connection {
-    /// The host's address, as in http://127.0.0.1:7700 or https://host.example:7700
+    /// The host's address, as in `http://127.0.0.1:7700` or `https://host.example:7700`
     #[arg(long, value_name = "URL", env = "ADYTON_HOST")]
     pub(crate) host: String,
 
