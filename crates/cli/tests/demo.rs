@@ -1,6 +1,5 @@
 //! The demo for real: four processes, one network, a few images, JSON out; and no process left behind.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test may panic")]
 
 mod common;
 
