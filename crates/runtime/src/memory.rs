@@ -8,7 +8,8 @@ use crate::{Schedule, executor::window};
 /// Bytes of a residue.
 const RESIDUE: u64 = size_of::<u64>() as u64;
 
-/// Memory in bytes, by what it is for. Figures count residues, which is nearly everything.
+/// Memory in bytes, by what it is for. Figures count residues, which is nearly everything that is asked of the allocator; allocators
+/// round up and keep some of what is freed, so leave them a quarter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryEstimate {
     /// Expanded weights: once for each deployment.
