@@ -46,9 +46,10 @@ pub struct Config {
 
     /// Memory for evaluation, such as 1536M or 8G
     ///
-    /// Running jobs, expanded weights and expanded keys share it. A job waits until it fits; one that could never fit is
-    /// refused when it is submitted. The process needs about 200 MiB besides.
-    #[arg(long, value_name = "BYTES", default_value = "1536M", value_parser = bytes, env = "ADYTON_HOST_MEMORY")]
+    /// Running jobs, expanded weights and expanded keys share it. A job waits until it fits, and a batch that is too large runs
+    /// in parts; a network of which not one batch fits is refused when it is registered. The process needs about 100 MiB
+    /// besides.
+    #[arg(long, value_name = "BYTES", default_value = "1792M", value_parser = bytes, env = "ADYTON_HOST_MEMORY")]
     pub memory: u64,
 
     /// Disk space for objects

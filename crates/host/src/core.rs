@@ -20,7 +20,7 @@ use crate::error::HostError;
 use crate::jobs::Jobs;
 use crate::link::{Link, LinkError};
 use crate::locks::KeyedLocks;
-use crate::memory::Memory;
+use crate::memory::{Memory, with_overhead};
 use crate::metrics::Metrics;
 use crate::service::objects;
 use crate::store::hex;
@@ -73,10 +73,16 @@ impl LoadedProgram {
             .map_err(|error| HostError::Damaged(crate::error::chain(&error)))
     }
 
-    /// Memory of a run.
+    /// Memory of a run, the allocator's overhead included.
     pub(crate) fn memory(&self, groups: u32, threads: usize) -> Result<MemoryEstimate, HostError> {
-        estimate_memory(&self.verified, groups as usize, threads)
-            .map_err(|error| HostError::refused(SharedProblem::BadProgram, error.to_string()))
+        let estimate = estimate_memory(&self.verified, groups as usize, threads)
+            .map_err(|error| HostError::refused(SharedProblem::BadProgram, error.to_string()))?;
+        Ok(MemoryEstimate {
+            weights: with_overhead(estimate.weights),
+            keys: with_overhead(estimate.keys),
+            values: with_overhead(estimate.values),
+            scratch: with_overhead(estimate.scratch),
+        })
     }
 }
 

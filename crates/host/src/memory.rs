@@ -10,6 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OnceCell};
 
+/// What `bytes` bytes of polynomials take of the machine's memory: the allocator rounds sizes up to its classes and keeps free
+/// pages. Measured with the allocator of `adyton-host`, on the shipped networks, batches of 1 to 8 groups: 8 to 14 %.
+pub const fn with_overhead(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 7)
+}
+
 /// Asked for more than the whole budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("needs {needed} bytes of memory, the budget is {capacity}")]

@@ -6,17 +6,23 @@ mod common;
 use std::io::Cursor;
 
 use adyton_client::transport::JobEvent;
+use adyton_host::memory::with_overhead;
 use adyton_rpc::v1::ObjectKind;
-use adyton_runtime::{MemoryEstimate, estimate_memory};
+use adyton_runtime::estimate_memory;
 use common::*;
 
-fn estimate(model: &Model, groups: usize) -> MemoryEstimate {
-    estimate_memory(&model.program, groups, 1).unwrap()
+/// Bytes that the host reserves for a run.
+fn reserved(model: &Model, groups: usize) -> u64 {
+    let estimate = estimate_memory(&model.program, groups, 1).unwrap();
+    [estimate.weights, estimate.keys, estimate.values, estimate.scratch]
+        .map(with_overhead)
+        .iter()
+        .sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_never_fits_is_refused_at_registration() {
-    let memory = (estimate(model(false), 1).total() - 1).to_string();
+    let memory = (reserved(model(false), 1) - 1).to_string();
     let world = World::with(&["--threads", "1", "--memory", &memory]).await;
     let host = world.connect().await;
     let enclave = world.appraise(&host).await;
@@ -27,7 +33,7 @@ async fn a_network_that_never_fits_is_refused_at_registration() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_of_two_networks_take_turns_in_memory_for_one() {
     let models = [model(false), model(true)];
-    let memory = models.map(|model| estimate(model, 1).total());
+    let memory = models.map(|model| reserved(model, 1));
     let memory = memory[0].max(memory[1]).to_string();
     let world = World::with(&["--threads", "1", "--memory", &memory]).await;
     let host = world.connect().await;
@@ -57,7 +63,7 @@ async fn jobs_of_two_networks_take_turns_in_memory_for_one() {
     let (model, session) = &work[0];
     let lanes = model.program.program().input.lanes as usize;
     let inputs = samples(lanes * 3 + 1, 9);
-    assert!(estimate(model, 4).total() > memory.parse().unwrap());
+    assert!(reserved(model, 4) > memory.parse().unwrap());
     let job = prepare(&host, model, session, &inputs).await;
     host.submit(job.message()).await.unwrap();
     let mut last = 0;
