@@ -1,7 +1,7 @@
 //! `adyton bench`: evaluation measured with the real processes. The fields are documented in docs/bench-json.md.
 
 use crate::args::{Bench, Objective};
-use crate::demo::parties::{Parties, Setup};
+use crate::demo::parties::{self, Parties, Setup};
 use crate::demo::supervised;
 use crate::error::CliError;
 use crate::output::{Table, seconds};
@@ -51,6 +51,7 @@ struct Measured {
 pub(crate) fn run(args: &Bench) -> Result<(), CliError> {
     let networks = shipped::networks(&args.workload.networks)?;
     let digits = shipped::test_digits()?;
+    let measurement = parties::measurement()?;
     let both = [Objective::Throughput, Objective::Latency];
     let wanted = |o: &Objective| args.objectives.is_empty() || args.objectives.contains(o);
     let directory = tempfile::Builder::new().prefix("adyton-bench-").tempdir();
@@ -62,7 +63,10 @@ pub(crate) fn run(args: &Bench) -> Result<(), CliError> {
             for objective in both.into_iter().filter(wanted) {
                 let directory =
                     directory.path().join(format!("{}-{}", shipped.name, objective.as_str()));
-                results.extend(measure(args, shipped, objective, &digits, &directory).await?);
+                results.extend(
+                    measure(args, (shipped, objective), &digits, (&directory, &measurement))
+                        .await?,
+                );
                 // The next network needs the disk space.
                 std::fs::remove_dir_all(&directory)
                     .map_err(CliError::file("remove", &directory))?;
@@ -82,15 +86,15 @@ pub(crate) fn run(args: &Bench) -> Result<(), CliError> {
 
 async fn measure(
     args: &Bench,
-    shipped: &Shipped,
-    objective: Objective,
+    (shipped, objective): (&Shipped, Objective),
     digits: &Digits,
-    directory: &Path,
+    (directory, measurement): (&Path, &str),
 ) -> Result<Vec<Measured>, CliError> {
     let mut progress = Progress::new();
     progress.heading(&format!("{}, {}", shipped.name, objective.as_str()));
     let setup = Setup { network: shipped, objective, privacy: args.workload.model_privacy };
-    let mut parties = Parties::start(directory, args.workload.threads, &mut progress).await?;
+    let mut parties =
+        Parties::start(directory, measurement, args.workload.threads, &mut progress).await?;
     let compiled = parties.compile(setup, &mut progress).await?;
     let published = parties.publish(&mut progress).await?;
     let batches: Vec<usize> = match objective {

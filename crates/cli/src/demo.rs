@@ -72,13 +72,14 @@ pub(crate) fn run(args: &Demo) -> Result<(), CliError> {
     let networks = shipped::networks(&args.workload.networks)?;
     let digits = shipped::test_digits()?;
     let workspace = Workspace::new(args.keep.as_deref())?;
+    let measurement = parties::measurement()?;
     output::note(BANNER);
     let began = Instant::now();
     let report = supervised(async {
         let mut reports = Vec::new();
         for shipped in networks {
             let directory = workspace.path.join(shipped.name);
-            reports.push(network(args, &shipped, &digits, &directory).await?);
+            reports.push(network(args, &shipped, &digits, (&directory, &measurement)).await?);
         }
         DemoReport::new(reports, began.elapsed().as_secs_f64())
     })?;
@@ -97,14 +98,15 @@ async fn network(
     args: &Demo,
     shipped: &Shipped,
     digits: &Digits,
-    directory: &Path,
+    (directory, measurement): (&Path, &str),
 ) -> Result<NetworkReport, CliError> {
     let began = Instant::now();
     let mut progress = Progress::new();
     progress.heading(&format!("{}: {}", shipped.name, shipped.about));
     let setup =
         Setup { network: shipped, objective: args.objective, privacy: args.workload.model_privacy };
-    let mut parties = Parties::start(directory, args.workload.threads, &mut progress).await?;
+    let mut parties =
+        Parties::start(directory, measurement, args.workload.threads, &mut progress).await?;
     let compiled = parties.compile(setup, &mut progress).await?;
     let published = parties.publish(&mut progress).await?;
     let wanted = args.images.unwrap_or(compiled.lanes) as usize;

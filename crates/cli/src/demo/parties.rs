@@ -61,10 +61,21 @@ pub(crate) struct Setup<'a> {
     pub(crate) privacy: Privacy,
 }
 
+/// Finds the programs of enclave and host, builds them where that is due, and measures the enclave as the simulated
+/// platform does: what the owners will demand.
+pub(crate) fn measurement() -> Result<String, CliError> {
+    Sibling::Host.find()?;
+    let enclave = Sibling::Enclave.find()?;
+    Simulated::measurement_of(&enclave)
+        .map(|measurement| measurement.to_string())
+        .map_err(CliError::part("the enclave's program cannot be measured"))
+}
+
 impl Parties {
     /// Makes the parties' directories in `directory` and starts enclave and host; call from the main thread.
     pub(crate) async fn start(
         directory: &Path,
+        measurement: &str,
         threads: Option<u32>,
         progress: &mut Progress,
     ) -> Result<Self, CliError> {
@@ -74,10 +85,6 @@ impl Parties {
             std::fs::create_dir_all(&path).map_err(CliError::file("make", &path))?;
             Ok(path)
         };
-        let enclave_path = Sibling::Enclave.find()?;
-        Sibling::Host.find()?;
-        let measurement = Simulated::measurement_of(&enclave_path)
-            .map_err(CliError::part("the enclave's program cannot be measured"))?;
         party("model-owner")?;
         party("data-owner")?;
         // Relative to the parties' directories: a socket's path may have at most about 100 bytes.
@@ -96,7 +103,7 @@ impl Parties {
         let launch = Launch::new("host", &party("host")?, arguments).env("ADYTON_LOG", "info");
         let mut host = launch.start()?;
         let url = host.ready(PATIENCE, address).await?;
-        let measurement = measurement.to_string();
+        let measurement = measurement.to_owned();
         Ok(Self { directory: directory.to_owned(), measurement, url, enclave, host })
     }
 
