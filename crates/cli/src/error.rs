@@ -151,13 +151,15 @@ impl CliError {
         }
     }
 
-    /// The error and its causes, each said once.
+    /// The error's causes; one that the text before it already tells is left out.
     fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
+        let mut told = self.to_string();
         let mut next: Option<&dyn std::error::Error> = std::error::Error::source(self);
         while let Some(cause) = next {
             let text = cause.to_string();
-            if causes.last() != Some(&text) {
+            if !told.contains(&text) {
+                told.clone_from(&text);
                 causes.push(text);
             }
             next = cause.source();

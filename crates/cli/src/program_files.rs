@@ -22,7 +22,13 @@ pub(crate) struct Compiled {
 
 /// Reads and verifies a program file.
 pub(crate) fn load_program(path: &Path) -> Result<VerifiedProgram, CliError> {
-    let length = std::fs::metadata(path).map_err(CliError::file("read", path))?.len();
+    let length = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) => {
+            return Err(CliError::part(format!("there is no program {}", path.display()))(error)
+                .hint("name a directory that `adyton compile NET.onnx -o DIR` made"));
+        }
+    };
     if length > MAX_PROGRAM_BYTES as u64 {
         let reason = format!("{length} bytes are more than a program has");
         return Err(CliError::Content { path: path.to_owned(), reason });
@@ -36,13 +42,7 @@ pub(crate) fn load_program(path: &Path) -> Result<VerifiedProgram, CliError> {
 
 /// Reads a compiled directory.
 pub(crate) fn load(directory: &Path) -> Result<Compiled, CliError> {
-    let program = load_program(&directory.join(PROGRAM)).map_err(|error| match error {
-        CliError::File { source, path, .. } => CliError::part("there is no compiled network")(
-            std::io::Error::new(source.kind(), format!("{}: {source}", path.display())),
-        )
-        .hint("name a directory that `adyton compile NET.onnx -o DIR` made"),
-        other => other,
-    })?;
+    let program = load_program(&directory.join(PROGRAM))?;
     let path = directory.join(WEIGHTS);
     let bytes = Zeroizing::new(std::fs::read(&path).map_err(CliError::file("read", &path))?);
     let weights = PackedWeights::decode(&bytes, &program)

@@ -23,18 +23,18 @@ fn evidence_is_believed_only_for_its_nonce_and_policy() {
     let judge = |nonce: Nonce, evidence: &[u8], policy: &AppraisalPolicy| {
         Challenge::of_nonce(nonce).appraise(evidence, policy)
     };
-    assert!(judge(nonce, &evidence, enclave.policy()).is_ok());
+    assert!(judge(nonce, &evidence, &enclave.policy).is_ok());
     let refused = |result: Result<_, ClientError>| {
         assert!(matches!(result, Err(ClientError::Appraisal(_))), "{result:?}");
     };
-    refused(judge(Nonce([8; 32]), &evidence, enclave.policy()));
+    refused(judge(Nonce([8; 32]), &evidence, &enclave.policy));
     refused(judge(nonce, &evidence, &AppraisalPolicy::default()));
-    let unnamed = AppraisalPolicy { allow_simulated: false, ..enclave.policy().clone() };
+    let unnamed = AppraisalPolicy { allow_simulated: false, ..enclave.policy.clone() };
     refused(judge(nonce, &evidence, &unnamed));
     refused(judge(nonce, &evidence, &AppraisalPolicy::simulated([])));
     let cut = &evidence[..evidence.len() - 1];
     assert!(matches!(
-        judge(nonce, cut, enclave.policy()),
+        judge(nonce, cut, &enclave.policy),
         Err(ClientError::Message { .. } | ClientError::Appraisal(_))
     ));
 }
@@ -42,8 +42,9 @@ fn evidence_is_believed_only_for_its_nonce_and_policy() {
 #[test]
 fn a_registration_is_confirmed_by_the_appraised_enclave_alone() {
     let enclave = Enclave::new();
-    let compiled = common::compiled();
-    let program = adyton_program::VerifiedProgram::new(compiled.program).unwrap();
+    let owned = DataOwner::new(Identity::from_secret([2; 32])).public_key();
+    let Published { program, model, .. } = publish(&enclave, owned);
+    assert!(!model.is_empty());
     let owner = ModelOwner::new(Identity::from_secret([1; 32]));
     let register = || {
         let appraised = enclave.appraised();
@@ -186,7 +187,8 @@ fn a_result_is_believed_only_with_its_receipt() {
     assert_eq!(outcome.receipt.bits, 96);
     assert!(matches!(outcome.payload.values, Values::Logits { step, .. } if step == 0.5));
 
-    let bends: [(&str, fn(&mut Answer)); 11] = [
+    type Bend = fn(&mut Answer);
+    let bends: [(&str, Bend); 11] = [
         ("another signer", |a| a.key = SigningKey::generate().unwrap()),
         ("another job", |a| a.receipt.job.job = JobId([1; 16])),
         ("another input", |a| a.receipt.job.input = ObjectId([1; 32])),

@@ -42,7 +42,7 @@ pub(crate) struct Enclave {
     pub(crate) opening: OpeningKey,
     pub(crate) instance: InstanceId,
     platform: Simulated,
-    policy: AppraisalPolicy,
+    pub(crate) policy: AppraisalPolicy,
     _directory: tempfile::TempDir,
 }
 
@@ -81,10 +81,6 @@ impl Enclave {
         let challenge = Challenge::new().unwrap();
         let evidence = self.evidence(*challenge.nonce());
         challenge.appraise(&evidence, &self.policy).unwrap()
-    }
-
-    pub(crate) fn policy(&self) -> &AppraisalPolicy {
-        &self.policy
     }
 }
 
