@@ -90,7 +90,10 @@ fn children(parent: u32) -> Vec<u32> {
 #[cfg(target_os = "linux")]
 fn killed_with(signal: &str) {
     let adyton = adyton();
+    // A killed demo cannot remove its directory.
+    let temporary = tempfile::tempdir().unwrap();
     let mut demo = Command::new(&adyton)
+        .env("TMPDIR", temporary.path())
         .args(["demo", "--network", "mlp", "--images", "1"])
         .env_remove("CARGO")
         .stdout(Stdio::null())
