@@ -155,13 +155,10 @@ impl NetworkReport {
                 .filter(|s| s.name != JOB_STEP)
                 .map(|s| step("data_owner", &s.name, s.seconds)),
         );
+        let evaluate = format!("evaluate {} weights × encrypted inputs", compiled.model_privacy);
         let rest = job.wall_seconds - job.load_seconds - job.evaluate_seconds - job.release_seconds;
         steps.push(step("host", "load weights and keys", job.load_seconds));
-        steps.push(step(
-            "host",
-            "evaluate encrypted weights × encrypted inputs",
-            job.evaluate_seconds,
-        ));
+        steps.push(step("host", &evaluate, job.evaluate_seconds));
         steps.push(step(
             "enclave",
             "check, decrypt, flood, round, seal, sign",
