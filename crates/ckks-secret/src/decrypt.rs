@@ -31,11 +31,7 @@ impl<'a, K: KeyRole> Decryptor<'a, K> {
     /// # Errors
     /// [`CkksError::ForeignOperand`] for a ciphertext of other parameters.
     pub fn decrypt(&self, x: &Ciphertext<K>) -> Result<Plaintext, CkksError> {
-        let parameters = self.key.parameters();
-        check(parameters, x.level(), &[x.b(), x.a()])?;
-        let mut sum = x.b().clone();
-        add_product(parameters, &mut sum, x.a(), &[self.key.poly()])?;
-        Plaintext::from_parts(parameters, sum, x.level(), x.scale().clone())
+        Plaintext::from_parts(self.key.parameters(), self.phase(x)?, x.level(), x.scale().clone())
     }
 
     /// The real slots, wiped when dropped.
@@ -43,7 +39,17 @@ impl<'a, K: KeyRole> Decryptor<'a, K> {
     /// # Errors
     /// As [`Decryptor::decrypt`].
     pub fn decrypt_slots(&self, x: &Ciphertext<K>) -> Result<Zeroizing<Vec<f64>>, CkksError> {
-        Ok(Zeroizing::new(self.encoder.decode(&self.decrypt(x)?)?))
+        let phase = Zeroizing::new(self.phase(x)?);
+        Ok(Zeroizing::new(self.encoder.decode_poly(&phase, x.scale())?))
+    }
+
+    /// `b + a·s`, which the caller wipes or hands on.
+    fn phase(&self, x: &Ciphertext<K>) -> Result<Poly<Ntt>, CkksError> {
+        let parameters = self.key.parameters();
+        check(parameters, x.level(), &[x.b(), x.a()])?;
+        let mut sum = x.b().clone();
+        add_product(parameters, &mut sum, x.a(), &[self.key.poly()])?;
+        Ok(sum)
     }
 }
 

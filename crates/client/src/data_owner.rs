@@ -20,7 +20,7 @@ impl DataOwner {
     /// The data owner behind an identity.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
-        let signing = SigningKey::from_seed(&identity.derive("adyton 2026 owner signing key", b""));
+        let signing = identity.signing_key();
         Self { identity, signing }
     }
 

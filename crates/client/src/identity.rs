@@ -7,6 +7,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+
+use adyton_wire::SigningKey;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// First line of an identity file.
@@ -147,6 +149,11 @@ impl Identity {
             Err(IdentityError::Exists(_)) => Self::load(path).map(|identity| (identity, false)),
             Err(error) => Err(error),
         }
+    }
+
+    /// The key that an owner of either kind signs with, and by which others name it.
+    pub(crate) fn signing_key(&self) -> SigningKey {
+        SigningKey::from_seed(&self.derive("adyton 2026 owner signing key", b""))
     }
 
     fn secret_hex(&self) -> Zeroizing<String> {

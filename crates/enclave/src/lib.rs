@@ -34,6 +34,6 @@ pub use clock::{Clock, SystemClock};
 pub use log::{Field, Level, log};
 pub use os::{Hardening, harden};
 pub use plan::PlanError;
-pub use server::{Address, AddressError, ServeError, serve};
+pub use server::{ServeError, serve};
 pub use service::{Enclave, StartError, VERSION};
 pub use store::StoreError;

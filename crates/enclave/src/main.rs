@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use adyton_attest::{Platform, Simulated};
-use adyton_enclave::{Address, Enclave, Field, Level, SystemClock, VERSION, harden, log, serve};
+use adyton_enclave::{Enclave, Field, Level, SystemClock, VERSION, harden, log, serve};
+use adyton_wire::Address;
 use lexopt::prelude::{Long, Short, ValueExt};
 
 const HELP: &str = "\

@@ -1,5 +1,5 @@
 //! The few things that need the operating system and `unsafe`: locked memory, core dumps, resource figures.
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "locked memory and resource figures are system calls")]
 
 use std::ptr::NonNull;
 use zeroize::Zeroize;

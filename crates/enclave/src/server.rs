@@ -4,14 +4,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use adyton_wire::frame::{self, FrameError};
-use adyton_wire::{Problem, Reply, limits};
+use adyton_wire::{Address, Problem, Reply, limits};
 
 use crate::Enclave;
 use crate::log::{Field, Level, log};
@@ -20,41 +18,6 @@ use crate::log::{Field, Level, log};
 const MAX_CONNECTIONS: usize = 16;
 /// Longest wait for a peer to take a reply.
 const WRITE_TIME: Duration = Duration::from_secs(60);
-
-/// Where to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// A Unix socket, open to this user alone.
-    Unix(PathBuf),
-    /// Host and port; loopback or a private network, since the transport protects nothing.
-    Tcp(String),
-}
-
-/// Not an address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither unix:PATH nor tcp:HOST:PORT")]
-pub struct AddressError(String);
-
-impl FromStr for Address {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        match text.split_once(':') {
-            Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
-            Some(("tcp", address)) if address.contains(':') => Ok(Self::Tcp(address.to_owned())),
-            _ => Err(AddressError(text.to_owned())),
-        }
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp(address) => write!(f, "tcp:{address}"),
-        }
-    }
-}
 
 /// Why the enclave cannot listen.
 #[derive(Debug, thiserror::Error)]

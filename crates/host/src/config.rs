@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::link::EnclaveAddress;
+use adyton_wire::Address;
 
 /// The untrusted server: stores ciphertexts, evaluates programs on them, relays to the enclave.
 ///
@@ -32,7 +32,7 @@ pub struct Config {
     ///
     /// The host may start before the enclave, and connects again whenever the connection breaks.
     #[arg(long, value_name = "ADDR", env = "ADYTON_HOST_ENCLAVE")]
-    pub enclave: EnclaveAddress,
+    pub enclave: Address,
 
     /// Folder for objects and metadata; made if it is missing
     ///

@@ -4,13 +4,11 @@
 //! on a fresh one. A call that is dropped half-way takes its connection with it: the next call never reads its answer.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use adyton_wire::limits::MAX_FRAME;
-use adyton_wire::{Problem, Reply, Request, Response, WireError};
+use adyton_wire::{Address, Problem, Reply, Request, Response, WireError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Mutex, Semaphore};
@@ -26,41 +24,6 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 const REQUEST_TIME: Duration = Duration::from_secs(120);
 /// Memory taken at a time while a frame arrives: the peer pays with bytes for what it makes us allocate.
 const STEP: usize = 1 << 20;
-
-/// Where the enclave listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EnclaveAddress {
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// Host and port.
-    Tcp(String),
-}
-
-/// Not an address of an enclave.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither unix:PATH nor tcp:HOST:PORT")]
-pub struct AddressError(String);
-
-impl FromStr for EnclaveAddress {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        match text.split_once(':') {
-            Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
-            Some(("tcp", address)) if address.contains(':') => Ok(Self::Tcp(address.to_owned())),
-            _ => Err(AddressError(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for EnclaveAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp(address) => write!(f, "tcp:{address}"),
-        }
-    }
-}
 
 /// Why the enclave gave no answer, or not the one that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// The link; shared by all calls.
 pub struct Link {
-    address: EnclaveAddress,
+    address: Address,
     connection: Mutex<Option<Box<dyn Stream>>>,
     waiting: Semaphore,
     metrics: Arc<Metrics>,
@@ -124,7 +87,7 @@ impl fmt::Debug for Link {
 
 impl Link {
     /// A link that connects at its first call.
-    pub fn new(address: EnclaveAddress, metrics: Arc<Metrics>) -> Self {
+    pub fn new(address: Address, metrics: Arc<Metrics>) -> Self {
         let waiting = Semaphore::new(MAX_WAITING);
         Self { address, connection: Mutex::new(None), waiting, metrics }
     }
@@ -181,8 +144,8 @@ impl Link {
     async fn connect(&self) -> Result<Box<dyn Stream>, LinkError> {
         let connecting = async {
             Ok::<Box<dyn Stream>, std::io::Error>(match &self.address {
-                EnclaveAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
-                EnclaveAddress::Tcp(address) => {
+                Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+                Address::Tcp(address) => {
                     let stream = TcpStream::connect(address).await?;
                     stream.set_nodelay(true)?;
                     Box::new(stream)
@@ -232,10 +195,10 @@ mod tests {
 
     #[test]
     fn addresses() {
-        assert_eq!("unix:/a/b:c".parse(), Ok(EnclaveAddress::Unix("/a/b:c".into())));
-        assert_eq!("tcp:[::1]:9".parse(), Ok(EnclaveAddress::Tcp("[::1]:9".to_owned())));
+        assert_eq!("unix:/a/b:c".parse(), Ok(Address::Unix("/a/b:c".into())));
+        assert_eq!("tcp:[::1]:9".parse(), Ok(Address::Tcp("[::1]:9".to_owned())));
         for wrong in ["", "unix:", "tcp:host", "/a", "http://x:1"] {
-            assert!(wrong.parse::<EnclaveAddress>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
         }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use adyton_host::link::{EnclaveAddress, Link, LinkError};
+use adyton_host::link::{Link, LinkError};
 use adyton_host::metrics::{Metrics, Party, Payload};
 use adyton_wire::message::HealthReport;
-use adyton_wire::{Problem, Reply, Request, Response};
+use adyton_wire::{Address, Problem, Reply, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -77,7 +77,7 @@ fn enclave(acts: &'static [Act]) -> Enclave {
     let path = folder.path().join("enclave.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let metrics = Arc::new(Metrics::new());
-    let link = Arc::new(Link::new(EnclaveAddress::Unix(path), Arc::clone(&metrics)));
+    let link = Arc::new(Link::new(Address::Unix(path), Arc::clone(&metrics)));
     let connections = Arc::new(AtomicUsize::new(0));
     let (count, number) = (Arc::clone(&connections), Arc::new(AtomicUsize::new(0)));
     tokio::spawn(async move {
@@ -137,7 +137,7 @@ async fn an_enclave_that_always_breaks_off_is_unreachable() {
 #[tokio::test]
 async fn nobody_listening_is_unreachable() {
     let folder = tempfile::tempdir().unwrap();
-    let address = EnclaveAddress::Unix(folder.path().join("nothing"));
+    let address = Address::Unix(folder.path().join("nothing"));
     let error = ask(&Link::new(address, Arc::default())).await.unwrap_err();
     assert!(matches!(error, LinkError::Unreachable(_)));
 }

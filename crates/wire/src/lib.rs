@@ -11,6 +11,7 @@
 //! Suites are named on the wire: signatures are Ed25519 (1), sealing is HPKE with X-Wing, HKDF-SHA256 and ChaCha20Poly1305 (1).
 #![forbid(unsafe_code)]
 
+mod address;
 mod canonical;
 pub mod digest;
 mod error;
@@ -29,6 +30,7 @@ pub mod statement;
 #[path = "generated.rs"]
 mod proto;
 
+pub use address::{Address, AddressError};
 pub use error::WireError;
 pub use ids::{
     DeploymentId, InstanceId, JobId, Nonce, ObjectId, ProgramId, SessionId, SessionNonce,

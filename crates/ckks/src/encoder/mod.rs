@@ -1,9 +1,10 @@
-//! Encoding: vectors of real slots to plaintexts and back. Holds no secret.
+//! Encoding: vectors of real slots to plaintexts and back. Holds no secret; what it makes of values on the way is wiped.
 
 mod roots;
 mod transform;
 
 use adyton_ring::{Coeff, Modulus, Ntt, Poly, RingKind};
+use zeroize::Zeroizing;
 
 use crate::{CkksError, Parameters, Plaintext, Scale};
 use roots::Complex;
@@ -29,12 +30,12 @@ impl Encoder {
     /// [`CkksError::TooManyValues`]; [`CkksError::ValueTooLarge`] when a coefficient is not below half the modulus or a value is not
     /// finite; [`CkksError::Parameters`] for an unknown level.
     pub fn encode(&self, values: &[f64], level: u8, scale: &Scale) -> Result<Plaintext, CkksError> {
-        let coefficients = self.coefficients(values, level, scale)?;
+        let coefficients = Zeroizing::new(self.coefficients(values, level, scale)?);
         let ring = self.parameters.ring();
         let mut poly = Poly::<Coeff>::zero(ring, self.parameters.basis(level)?)?;
         let basis = poly.basis().clone();
         for (residue, limb) in ring.residues(&basis)?.zip(poly.limbs_mut()) {
-            for (out, &coefficient) in limb.iter_mut().zip(&coefficients) {
+            for (out, &coefficient) in limb.iter_mut().zip(coefficients.iter()) {
                 *out = residue_of(residue.modulus(), coefficient);
             }
         }
@@ -54,7 +55,7 @@ impl Encoder {
     /// # Errors
     /// [`CkksError::Ring`] for a polynomial of another ring.
     pub fn decode_poly(&self, poly: &Poly<Ntt>, scale: &Scale) -> Result<Vec<f64>, CkksError> {
-        let mut coefficients = self.centred_coefficients(poly)?;
+        let mut coefficients = Zeroizing::new(self.centred_coefficients(poly)?);
         let inverse = 1.0 / scale.to_f64();
         coefficients.iter_mut().for_each(|coefficient| *coefficient *= inverse);
         Ok(self.slots_of(&coefficients))
@@ -66,7 +67,8 @@ impl Encoder {
     /// [`CkksError::Ring`] for a polynomial of another ring.
     pub fn centred_coefficients(&self, poly: &Poly<Ntt>) -> Result<Vec<f64>, CkksError> {
         let ring = self.parameters.ring();
-        let poly = ring.inverse(poly.clone())?;
+        // `inverse` works in place on the polynomial it is given.
+        let poly = Zeroizing::new(ring.inverse(poly.clone())?);
         let moduli: Vec<&Modulus> =
             ring.residues(poly.basis())?.map(adyton_ring::ResidueRing::modulus).collect();
         Ok(centred(&moduli, &poly))
@@ -83,7 +85,7 @@ impl Encoder {
         if values.len() > slots {
             return Err(CkksError::TooManyValues { values: values.len(), slots });
         }
-        let mut slot_values = vec![Complex::default(); slots];
+        let mut slot_values = Zeroizing::new(vec![Complex::default(); slots]);
         for (slot, &value) in slot_values.iter_mut().zip(values) {
             slot.re = value;
         }
@@ -111,10 +113,11 @@ impl Encoder {
             RingKind::ConjugateInvariant if j == 0 => 0.0,
             RingKind::ConjugateInvariant => -coefficients[slots - j],
         };
-        let mut values: Vec<Complex> =
-            (0..slots).map(|j| Complex { re: coefficients[j], im: imaginary(j) }).collect();
+        let mut values: Zeroizing<Vec<Complex>> = Zeroizing::new(
+            (0..slots).map(|j| Complex { re: coefficients[j], im: imaginary(j) }).collect(),
+        );
         self.transform.to_slots(&mut values);
-        values.into_iter().map(|value| value.re).collect()
+        values.iter().map(|value| value.re).collect()
     }
 }
 

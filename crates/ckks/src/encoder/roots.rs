@@ -10,6 +10,8 @@ pub(super) struct Complex {
     pub(super) im: f64,
 }
 
+impl zeroize::DefaultIsZeroes for Complex {}
+
 impl Complex {
     pub(super) fn add(self, other: Self) -> Self {
         Self { re: self.re + other.re, im: self.im + other.im }
