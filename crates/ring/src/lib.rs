@@ -63,7 +63,7 @@ pub use basis::Basis;
 pub use buffer::AlignedBuffer;
 pub use divide::Divider;
 pub use error::RingError;
-pub use kernels::{Kernel, PairTerm, SingleTerm};
+pub use kernels::{Kernel, PairTerm, SingleTerm, TILE_LANES, Tile};
 pub use modulus::{Modulus, ShoupFactor};
 pub use poly::{Coeff, Domain, Ntt, Poly};
 pub use primes::{is_prime, max_prime, ntt_primes};

@@ -1,7 +1,7 @@
 //! The ring modulo one prime: operations on slices.
 
 use crate::{
-    Modulus, PairTerm, RingError, RingKind, ShoupFactor, SingleTerm,
+    Modulus, PairTerm, RingError, RingKind, ShoupFactor, SingleTerm, Tile,
     kernels::{Backend, Checked, NttTables},
 };
 
@@ -156,6 +156,27 @@ impl ResidueRing {
         let len = outs[0].len();
         outs.iter().try_for_each(|out| check(len, out))?;
         self.backend.dot4::<true>(self.modulus(), Checked::new(terms, len)?, outs);
+        Ok(())
+    }
+
+    /// [`Self::dot4`] or [`Self::dot2`] of rows of weights with groups of operands: each weight is loaded once for two or three groups, and
+    /// operands stay in the first-level cache while the rows pass over them. With `add` sums are added to what the outputs hold.
+    ///
+    /// # Errors
+    /// [`RingError::Length`] unless all lengths are as [`Tile`] says.
+    pub fn tile<const OUTS: usize>(
+        &self,
+        tile: Tile<'_, '_, OUTS>,
+        add: bool,
+    ) -> Result<(), RingError> {
+        const { assert!(OUTS == 2 || OUTS == 4, "one or two components of a weight") };
+        tile.check()?;
+        match (tile.operands.is_empty(), add) {
+            (true, true) => {}
+            (true, false) => tile.outs.iter_mut().flatten().for_each(|out| out.fill(0)),
+            (false, true) => self.backend.tile::<OUTS, true>(self.modulus(), tile),
+            (false, false) => self.backend.tile::<OUTS, false>(self.modulus(), tile),
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 
 mod common;
 
-use adyton_ring::{PairTerm, RingKind, SingleTerm};
+use adyton_ring::{Kernel, PairTerm, RingKind, SingleTerm, TILE_LANES, Tile};
 use common::{Random, kernels, mul_mod, ring};
 
 /// Σ x_j·y_j at position i.
@@ -80,6 +80,109 @@ fn accumulators_do_not_overflow() {
             check(bits, terms, 24, true);
         }
     }
+}
+
+/// The polynomials of each list in the order of a tile: by vector, then list, then polynomial.
+fn tiled(lists: &[Vec<Vec<u64>>], len: usize) -> Vec<u64> {
+    (0..len)
+        .step_by(TILE_LANES)
+        .flat_map(|at| lists.iter().flatten().flat_map(move |poly| &poly[at..at + TILE_LANES]))
+        .copied()
+        .collect()
+}
+
+/// Products of rows of weights of `OUTS / 2` components with groups of operands of two.
+fn check_tile<const OUTS: usize>(
+    kernel: Kernel,
+    [rows, groups, terms, len]: [usize; 4],
+    extreme: bool,
+) {
+    let parts = OUTS / 2;
+    let ring = ring(RingKind::ConjugateInvariant, 8, 46, 1, kernel);
+    let residue = ring.residue(0);
+    let p = residue.modulus().value();
+    let mut random = Random((rows + 10 * groups + 100 * terms + 1000 * len) as u64);
+    let mut lists = |count: usize, polys: usize| -> Vec<Vec<Vec<u64>>> {
+        let mut poly = || if extreme { vec![p - 1; len] } else { random.residues(p, len) };
+        (0..count).map(|_| (0..polys).map(|_| poly()).collect()).collect()
+    };
+    let (rows, groups) = (lists(rows, parts * terms), lists(groups, 2 * terms));
+    // Component i + parts·j is Σ w_i·x_j.
+    let expected: Vec<Vec<u64>> = rows
+        .iter()
+        .flat_map(|row| groups.iter().map(move |group| (row, group)))
+        .flat_map(|(row, group)| {
+            (0..OUTS).map(move |out| {
+                let (w, x) = (out % parts, out / parts);
+                let pairs: Vec<(&[u64], &[u64])> = (0..terms)
+                    .map(|term| (&row[parts * term + w][..], &group[2 * term + x][..]))
+                    .collect();
+                (0..len).map(|i| sum(&pairs, i, p)).collect()
+            })
+        })
+        .collect();
+
+    // What follows a block may be read ahead, and nothing of it is used.
+    let weights: Vec<Vec<u64>> = rows
+        .iter()
+        .map(|row| [tiled(std::slice::from_ref(row), len), vec![7; 24]].concat())
+        .collect();
+    let weights: Vec<&[u64]> = weights.iter().map(Vec::as_slice).collect();
+    let operands = tiled(&groups, len);
+    let mut sums = vec![vec![u64::MAX; len]; expected.len()];
+    let mut multiply = |add: bool| {
+        let mut slices = sums.iter_mut().map(Vec::as_mut_slice);
+        let mut outs: Vec<[&mut [u64]; OUTS]> = (0..rows.len() * groups.len())
+            .map(|_| std::array::from_fn(|_| slices.next().unwrap()))
+            .collect();
+        let tile = Tile { rows: &weights, operands: &operands, terms, outs: &mut outs };
+        residue.tile(tile, add).unwrap();
+        drop(outs);
+        sums.clone()
+    };
+    let shape =
+        format!("{kernel}, {} rows, {} groups, {terms} terms, {len}", rows.len(), groups.len());
+    assert_eq!(multiply(false), expected, "{shape}");
+    let doubled: Vec<Vec<u64>> =
+        expected.iter().map(|sum| sum.iter().map(|x| 2 * x % p).collect()).collect();
+    assert_eq!(multiply(true), doubled, "{shape}, added");
+}
+
+#[test]
+fn tiles_of_any_shape() {
+    for kernel in kernels() {
+        for rows in [1, 2, 5] {
+            for groups in 1..=7 {
+                for (terms, len) in [(1, 8), (3, 16), (8, 24), (0, 8)] {
+                    check_tile::<4>(kernel, [rows, groups, terms, len], false);
+                    check_tile::<2>(kernel, [rows, groups, terms, len], false);
+                }
+            }
+        }
+        check_tile::<4>(kernel, [2, 3, 2050, 8], true);
+        check_tile::<2>(kernel, [1, 2, 1025, 8], true);
+    }
+}
+
+#[test]
+fn tiles_of_wrong_lengths_are_refused() {
+    let ring = ring(RingKind::Standard, 5, 40, 1, kernels()[0]);
+    let words = [0; 64];
+    let attempt = |row: usize, operands: usize, terms, len: usize, groups: usize| {
+        let mut sums = vec![vec![0; len]; 4 * groups];
+        let mut slices = sums.iter_mut().map(Vec::as_mut_slice);
+        let mut outs: Vec<[&mut [u64]; 4]> =
+            (0..groups).map(|_| std::array::from_fn(|_| slices.next().unwrap())).collect();
+        let rows = [&words[..row]];
+        let tile = Tile { rows: &rows, operands: &words[..operands], terms, outs: &mut outs };
+        ring.residue(0).tile(tile, false).is_ok()
+    };
+    assert!(attempt(32, 32, 2, 8, 1) && attempt(40, 32, 2, 8, 1) && attempt(16, 32, 1, 8, 2));
+    assert!(!attempt(31, 32, 2, 8, 1), "a row too short");
+    assert!(!attempt(32, 31, 2, 8, 1), "operands too short");
+    assert!(!attempt(32, 33, 2, 8, 1), "operands too long");
+    assert!(!attempt(32, 32, 2, 7, 1), "no whole vector");
+    assert!(!attempt(32, 32, 2, 8, 2), "a group without operands");
 }
 
 #[test]

@@ -5,17 +5,17 @@
 //! sequential stream. And when several sums share their operands, as the rows of a linear layer do, each block of operands is gathered once
 //! and stays in the second-level cache while the rows pass over it.
 
-use adyton_ring::{AlignedBuffer, Basis, Ntt, PairTerm, Poly, ResidueRing, SingleTerm};
+use adyton_ring::{AlignedBuffer, Basis, Ntt, Poly, TILE_LANES, Tile};
 
 use super::products::Weight;
 use super::{Common, Evaluator};
 use crate::{Ciphertext, CkksError, OperandRole, ProductSum, Scale};
 
-/// Coefficients of a block: 512 bytes of each polynomial.
-const BLOCK: usize = 64;
+/// Coefficients that are laid out together: 1 KiB of each polynomial.
+const BLOCK: usize = 128;
 
-/// The weights and bias of one sum of products, in the order in which [`Evaluator::products_prepared`] reads them: prime by prime, block
-/// by block of coefficients, weight by weight. It takes the same memory as the weights, which may be dropped.
+/// The weights and bias of one sum of products, in the order in which [`Evaluator::products_prepared`] reads them: prime by prime, vector
+/// by vector of [`TILE_LANES`] coefficients, weight by weight. It takes the same memory as the weights, which may be dropped.
 #[derive(Clone, Debug)]
 pub struct PreparedWeights {
     basis: Basis,
@@ -67,12 +67,10 @@ impl PreparedWeights {
         8 * (self.data.len() + bias.map(|poly| poly.as_slice().len()).sum::<usize>())
     }
 
-    /// The residues of one block of one prime: for each weight its polynomials.
-    fn block(&self, limb: usize, block: usize, degree: usize) -> &[u64] {
-        let chunk = BLOCK.min(degree);
-        let len = self.count * self.parts * chunk;
-        let start = (limb * (degree / chunk) + block) * len;
-        &self.data[start..start + len]
+    /// The residues from coefficient `start` of one prime on, to the last of that prime.
+    fn stream(&self, limb: usize, start: usize, degree: usize) -> &[u64] {
+        let each = self.count * self.parts;
+        &self.data[(limb * degree + start) * each..(limb + 1) * degree * each]
     }
 }
 
@@ -103,7 +101,12 @@ impl Evaluator {
             (self.parameters().basis(common.level)?.clone(), self.parameters().degree());
         let polys: Vec<&Poly<Ntt>> = weights.iter().flat_map(|weight| weight.polys()).collect();
         let mut data = AlignedBuffer::zeroed(polys.len() * basis.len() * degree);
-        gather(&polys, 0..basis.len(), degree, &mut data);
+        let blocks = (0..basis.len())
+            .flat_map(|limb| (0..degree).step_by(BLOCK).map(move |start| (limb, start)));
+        let len = BLOCK.min(degree);
+        for ((limb, start), out) in blocks.zip(data.chunks_exact_mut(polys.len() * len)) {
+            Place { limb, start, len }.interleave(&polys, out);
+        }
         Ok(PreparedWeights {
             basis,
             level: common.level,
@@ -132,7 +135,7 @@ impl Evaluator {
         else {
             return Err(CkksError::Empty);
         };
-        let (level, degree) = (operand.level, self.parameters().degree());
+        let level = operand.level;
         let basis = self.parameters().basis(level)?;
         let scale = row.scale.mul(&operand.scale);
         for other in rows {
@@ -167,26 +170,46 @@ impl Evaluator {
             sums.push(sums_of_row);
         }
 
-        let polys: Vec<Vec<&Poly<Ntt>>> =
-            groups.iter().map(|group| group.iter().flat_map(|x| [&x.b, &x.a]).collect()).collect();
-        let chunk = BLOCK.min(degree);
-        let width = 2 * row.count * chunk;
-        let mut operands = AlignedBuffer::zeroed(groups.len() * width);
-        for (limb, residue) in self.parameters().ring().residues(basis)?.enumerate() {
-            for block in 0..degree / chunk {
-                let at = Place { limb, start: block * chunk, len: chunk };
-                for (polys, out) in polys.iter().zip(operands.chunks_exact_mut(width)) {
-                    at.copy(polys, out);
-                }
-                for (row, sums) in rows.iter().zip(&mut sums) {
-                    let weights = row.block(limb, block, degree);
-                    for (operands, sum) in operands.chunks_exact(width).zip(sums) {
-                        add_block(residue, row.bias.is_some(), at, weights, operands, sum)?;
-                    }
-                }
-            }
+        if row.is_encrypted() {
+            let outs = sums.iter_mut().flatten().filter_map(|sum| {
+                let [model, both] = sum.encrypted.as_mut()?;
+                Some([&mut sum.one, model, &mut sum.operand, both])
+            });
+            self.multiply(rows, groups, outs.collect())?;
+        } else {
+            let outs = sums.iter_mut().flatten().map(|sum| [&mut sum.one, &mut sum.operand]);
+            self.multiply(rows, groups, outs.collect())?;
         }
         Ok(sums)
+    }
+
+    /// Adds all products to `sums`, the components of every group of each row, which hold zero or a bias.
+    fn multiply<K: OperandRole, const OUTS: usize>(
+        &self,
+        rows: &[&PreparedWeights],
+        groups: &[&[&Ciphertext<K>]],
+        mut sums: Vec<[&mut Poly<Ntt>; OUTS]>,
+    ) -> Result<(), CkksError> {
+        let Some(row) = rows.first() else { return Ok(()) };
+        let (degree, terms) = (self.parameters().degree(), row.count);
+        let len = BLOCK.min(degree);
+        let add = rows.iter().any(|row| row.bias.is_some());
+        let polys: Vec<&Poly<Ntt>> =
+            groups.iter().copied().flatten().flat_map(|x| [&x.b, &x.a]).collect();
+        let mut operands = AlignedBuffer::zeroed(polys.len() * len);
+        for (limb, residue) in self.parameters().ring().residues(&row.basis)?.enumerate() {
+            for start in (0..degree).step_by(len) {
+                let place = Place { limb, start, len };
+                place.interleave(&polys, &mut operands);
+                let rows: Vec<&[u64]> =
+                    rows.iter().map(|row| row.stream(limb, start, degree)).collect();
+                let mut outs: Vec<_> =
+                    sums.iter_mut().map(|sum| sum.each_mut().map(|poly| place.of(poly))).collect();
+                let tile = Tile { rows: &rows, operands: &operands, terms, outs: &mut outs };
+                residue.tile(tile, add)?;
+            }
+        }
+        Ok(())
     }
 
     /// The bias, or zero, as a sum.
@@ -216,10 +239,15 @@ struct Place {
 }
 
 impl Place {
-    /// Copies the block of every polynomial, one after the other.
-    fn copy(self, polys: &[&Poly<Ntt>], out: &mut [u64]) {
-        for (poly, out) in polys.iter().zip(out.chunks_exact_mut(self.len)) {
-            out.copy_from_slice(&poly.limb(self.limb)[self.start..self.start + self.len]);
+    /// Copies the block of every polynomial into the order of a [`Tile`].
+    fn interleave(self, polys: &[&Poly<Ntt>], out: &mut [u64]) {
+        let vectors = polys.len() * TILE_LANES;
+        for (number, poly) in polys.iter().enumerate() {
+            let words =
+                poly.limb(self.limb)[self.start..self.start + self.len].chunks_exact(TILE_LANES);
+            for (words, out) in words.zip(out.chunks_exact_mut(vectors)) {
+                out[number * TILE_LANES..(number + 1) * TILE_LANES].copy_from_slice(words);
+            }
         }
     }
 
@@ -227,48 +255,4 @@ impl Place {
     fn of(self, poly: &mut Poly<Ntt>) -> &mut [u64] {
         &mut poly.limb_mut(self.limb)[self.start..self.start + self.len]
     }
-}
-
-/// Copies polynomials into the order of [`PreparedWeights`].
-fn gather(polys: &[&Poly<Ntt>], limbs: std::ops::Range<usize>, degree: usize, out: &mut [u64]) {
-    let len = BLOCK.min(degree);
-    let places = limbs
-        .flat_map(|limb| (0..degree).step_by(len).map(move |start| Place { limb, start, len }));
-    for (place, out) in places.zip(out.chunks_exact_mut(polys.len() * len)) {
-        place.copy(polys, out);
-    }
-}
-
-/// One block of one sum; added to what the sum holds if it began with a bias.
-fn add_block<K: OperandRole>(
-    residue: &ResidueRing,
-    add: bool,
-    at: Place,
-    weights: &[u64],
-    operands: &[u64],
-    sum: &mut ProductSum<K>,
-) -> Result<(), CkksError> {
-    let len = at.len;
-    let operands = operands.chunks_exact(2 * len).map(|pair| pair.split_at(len));
-    if let Some([model, both]) = &mut sum.encrypted {
-        let terms: Vec<_> = weights
-            .chunks_exact(2 * len)
-            .zip(operands)
-            .map(|(weight, (b2, a2))| {
-                let (b, a) = weight.split_at(len);
-                PairTerm { b, a, b2, a2 }
-            })
-            .collect();
-        let outs = [&mut sum.one, model, &mut sum.operand, both].map(|out| at.of(out));
-        if add { residue.dot4_add(&terms, outs)? } else { residue.dot4(&terms, outs)? }
-    } else {
-        let terms: Vec<_> = weights
-            .chunks_exact(len)
-            .zip(operands)
-            .map(|(w, (b, a))| SingleTerm { w, b, a })
-            .collect();
-        let outs = [&mut sum.one, &mut sum.operand].map(|out| at.of(out));
-        if add { residue.dot2_add(&terms, outs)? } else { residue.dot2(&terms, outs)? }
-    }
-    Ok(())
 }

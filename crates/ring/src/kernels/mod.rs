@@ -104,6 +104,46 @@ pub struct SingleTerm<'a> {
     pub a: &'a [u64],
 }
 
+/// Coefficients that a [`Tile`] keeps together.
+pub const TILE_LANES: usize = 8;
+
+/// Rows of weights and groups of operands on one block of coefficients: what [`ResidueRing::tile`](crate::ResidueRing::tile) multiplies, a
+/// small matrix product for each coefficient.
+///
+/// `OUTS` is 4 for weights of two components `(b, a)`, 2 for plain weights `w`. Everything is laid out vector by vector of
+/// [`TILE_LANES`] coefficients: for each vector (for operands: and each group), for each term, that many words of each component. So all is
+/// read in order.
+#[derive(Debug)]
+pub struct Tile<'a, 'o, const OUTS: usize> {
+    /// For each row, its weights from the block on; what follows the block may be read ahead.
+    pub rows: &'a [&'a [u64]],
+    /// The operands `(b2, a2)` of all groups.
+    pub operands: &'a [u64],
+    /// Terms of a sum.
+    pub terms: usize,
+    /// The components of the sums, group by group of each row, each as long as the block: `(b·b2, a·b2, b·a2, a·a2)` or
+    /// `(w·b2, w·a2)`.
+    pub outs: &'a mut [[&'o mut [u64]; OUTS]],
+}
+
+impl<const OUTS: usize> Tile<'_, '_, OUTS> {
+    /// Holds all lengths against each other.
+    pub(crate) fn check(&self) -> Result<(), RingError> {
+        let fit = |expected: usize, found: usize| match expected == found {
+            true => Ok(()),
+            false => Err(RingError::Length { expected, found }),
+        };
+        let len = self.outs.first().map_or(0, |out| out[0].len());
+        fit(len.next_multiple_of(TILE_LANES), len)?;
+        self.outs.iter().flatten().try_for_each(|out| fit(len, out.len()))?;
+        let groups = self.outs.len() / self.rows.len().max(1);
+        fit(groups * self.rows.len(), self.outs.len())?;
+        fit(2 * len * self.terms * groups, self.operands.len())?;
+        let wanted = OUTS / 2 * len * self.terms;
+        self.rows.iter().try_for_each(|row| fit(row.len().max(wanted), row.len()))
+    }
+}
+
 /// A term of several slices.
 pub(crate) trait Operands {
     /// A slice whose length is not `len`, if there is one.
@@ -247,6 +287,19 @@ impl Backend {
         outs: [&mut [u64]; 4],
     ) {
         dispatch!(self, dot4::<ADD>(m, terms, outs));
+    }
+
+    /// The sums of a tile that is not empty and has lengths as [`Tile::check`] wants them, plus what its outputs held if `ADD`.
+    pub(crate) fn tile<const OUTS: usize, const ADD: bool>(
+        self,
+        m: &Modulus,
+        tile: Tile<'_, '_, OUTS>,
+    ) {
+        match self {
+            Self::Portable => portable::tile::<OUTS, ADD>(m, tile),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(proof) => avx512::tile::<OUTS, ADD>(proof, m, tile),
+        }
     }
 
     /// `outs = Σ (b·b2, a·b2 + b·a2, a·a2)`, plus what `outs` held if `ADD`.

@@ -1,7 +1,7 @@
 //! The inner loops in 64-bit integer arithmetic.
 
 use super::{
-    Checked, MAX_LAZY_TERMS, NttTables, PairTerm, SingleTerm,
+    Checked, MAX_LAZY_TERMS, NttTables, PairTerm, SingleTerm, TILE_LANES, Tile,
     tables::{Fold, Twiddles},
 };
 use crate::modulus::{MASK52, Modulus, ShoupFactor};
@@ -141,6 +141,33 @@ pub(super) fn dot4<const ADD: bool>(
         multiply_add(&mut sums[2], b, a2);
         multiply_add(&mut sums[3], a, a2);
     });
+}
+
+pub(super) fn tile<const OUTS: usize, const ADD: bool>(m: &Modulus, tile: Tile<'_, '_, OUTS>) {
+    let Tile { rows, operands, terms, outs } = tile;
+    let (parts, groups) = (OUTS / 2, outs.len() / rows.len());
+    let (step, width) = (parts * TILE_LANES * terms, 2 * TILE_LANES * terms);
+    for (vector, operands) in operands.chunks_exact(groups * width).enumerate() {
+        let at = vector * TILE_LANES;
+        for (row, outs) in rows.iter().zip(outs.chunks_exact_mut(groups)) {
+            let weights = &row[vector * step..(vector + 1) * step];
+            let weights: Vec<&[u64]> = weights.chunks_exact(parts * TILE_LANES).collect();
+            for (operands, outs) in operands.chunks_exact(width).zip(outs) {
+                let outs = outs.each_mut().map(|out| &mut out[at..at + TILE_LANES]);
+                let operands = operands.chunks_exact(2 * TILE_LANES);
+                let terms: Vec<(&[u64], &[u64])> = weights.iter().copied().zip(operands).collect();
+                let terms = Checked { terms: &terms, len: TILE_LANES };
+                dot::<OUTS, ADD, _>(m, terms, outs, |sums, start, width, (weight, operand)| {
+                    let products = operand
+                        .chunks_exact(TILE_LANES)
+                        .flat_map(|x| weight.chunks_exact(TILE_LANES).map(move |w| (w, x)));
+                    for (sum, (w, x)) in sums.iter_mut().zip(products) {
+                        multiply_add(sum, &w[start..start + width], &x[start..start + width]);
+                    }
+                });
+            }
+        }
+    }
 }
 
 pub(super) fn dot3<const ADD: bool>(

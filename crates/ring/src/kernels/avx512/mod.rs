@@ -16,9 +16,10 @@ mod dot;
 mod ntt;
 mod permute;
 mod pointwise;
+mod tile;
 mod vector;
 
-use super::{Checked, NttTables, PairTerm, SingleTerm};
+use super::{Checked, NttTables, PairTerm, SingleTerm, Tile};
 use crate::modulus::{Modulus, ShoupFactor};
 
 pub(crate) use ntt::LaneTwiddles;
@@ -64,4 +65,14 @@ entries! {
     dot::dot2[ADD](m: &Modulus, terms: Checked<'_, SingleTerm<'_>>, outs: [&mut [u64]; 2]);
     ntt::forward(tables: &NttTables, x: &mut [u64]);
     ntt::inverse(tables: &NttTables, x: &mut [u64]);
+}
+
+#[inline]
+pub(super) fn tile<const OUTS: usize, const ADD: bool>(
+    _: Avx512,
+    m: &Modulus,
+    tile: Tile<'_, '_, OUTS>,
+) {
+    // SAFETY: an `Avx512` exists only where the processor has the features.
+    unsafe { tile::tile::<OUTS, ADD>(m, tile) }
 }
