@@ -42,6 +42,9 @@ pub enum CkksError {
     /// A sum of no terms.
     #[error("a sum needs at least one term")]
     Empty,
+    /// A crew came back without having done all parts of an operation.
+    #[error("the crew left parts of the operation undone")]
+    Unfinished,
     /// Encrypted and plain weights in one sum.
     #[error("encrypted and plain weights cannot be mixed in one sum")]
     MixedWeights,

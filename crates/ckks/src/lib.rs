@@ -29,7 +29,7 @@ pub use ciphertext::{
 };
 pub use encoder::Encoder;
 pub use error::CkksError;
-pub use evaluator::{Evaluator, PreparedWeights, SwitchTerm, Weight};
+pub use evaluator::{Alone, Crew, Evaluator, PreparedWeights, SwitchTerm, Task, Weight};
 pub use keys::{EvaluationKey, EvaluationKeys, KeySet, KeySource, KeySpec, SeededEvaluationKey};
 pub use noise::NoiseModel;
 pub use parameters::{Gadget, Parameters, ParametersError, ParametersLiteral, Security};

@@ -52,7 +52,7 @@ const BASE_PRIMES: std::ops::RangeInclusive<u8> = 2..=4;
 /// Ways with the best predictions that are tried, for each excess.
 const PROMISING: usize = 2;
 /// Most special primes.
-const MAX_SPECIAL: u8 = 3;
+const MAX_SPECIAL: u8 = 5;
 
 /// What the layout is chosen for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use adyton_ckks::{Ciphertext, EvaluationKeys, ResultKey, Scale};
+use adyton_ckks::{Ciphertext, Crew, EvaluationKeys, ResultKey, Scale};
 use adyton_program::VerifiedProgram;
 use adyton_rpc::HostProblem;
-use adyton_runtime::{Executor, MemoryEstimate, Weights, estimate_memory};
+use adyton_runtime::{Executor, MemoryEstimate, Weights, crew, estimate_memory};
 use adyton_wire::statement::{AUDIT_ENTRY_LENGTH, AuditEntry};
 use adyton_wire::{
     DeploymentId, Problem as SharedProblem, ProgramId, Request, Response, SessionId,
@@ -90,6 +90,8 @@ impl LoadedProgram {
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) threads: usize,
+    /// As many threads, for the parts of a step.
+    pub(crate) crew: Arc<dyn Crew>,
     pub(crate) queue_limits: QueueLimits,
     pub(crate) meta: Meta,
     pub(crate) objects: Objects,
@@ -127,8 +129,11 @@ impl Core {
         let cores = std::thread::available_parallelism().map_err(files)?.get();
         let jobs = Jobs::open(&meta)?;
         metrics.jobs_open.set(jobs.open_count());
+        let threads = config.threads.unwrap_or(cores).max(1);
+        let crew = crew(threads).map_err(|error| files(std::io::Error::other(error)))?;
         Ok(Self {
-            threads: config.threads.unwrap_or(cores).max(1),
+            threads,
+            crew,
             queue_limits: QueueLimits {
                 total: config.queue,
                 per_session: config.queue_per_session,

@@ -224,7 +224,8 @@ impl Run {
     fn run(mut self, mut inputs: Inputs) -> Result<Evaluated, EvaluateError> {
         let program = &self.work.program.verified;
         let (weights, keys) = (Arc::clone(&self.weights), Arc::clone(&self.keys));
-        let backend = Encrypted::new(program, weights, keys).map_err(|e| self.failed(&e))?;
+        let crew = Arc::clone(&self.core.crew);
+        let backend = Encrypted::new(program, weights, keys, crew).map_err(|e| self.failed(&e))?;
         while !inputs.is_empty() {
             self.run_loaded(&backend, inputs)?;
             let started = Instant::now();

@@ -90,48 +90,103 @@ impl Divider {
         &self.to
     }
 
+    /// Positions in the argument's basis of the primes that are dropped.
+    pub fn dropped(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.dropped.iter().map(|&(_, position)| position)
+    }
+
+    /// The position in the argument's basis of the prime at `target` of the result's; `None` for a prime that is added.
+    #[must_use]
+    pub fn source(&self, target: usize) -> Option<usize> {
+        match self.sources.get(target) {
+            Some(&Source::Kept { position, .. }) => Some(position),
+            _ => None,
+        }
+    }
+
+    /// Turns the argument's limbs at [`Self::dropped`], one after the other, into the remainder that [`Self::finish_limb`]
+    /// takes: one inverse transform a prime.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn remainder_in_place(&self, limbs: &mut [u64]) -> Result<(), RingError> {
+        let n = self.ring.degree();
+        self.check_remainder(limbs)?;
+        for (&(prime, _), limb) in self.dropped.iter().zip(limbs.chunks_exact_mut(n)) {
+            self.ring.residue(prime).inverse_in_place(limb)?;
+        }
+        self.converter.to_digits(&self.ring, limbs);
+        Ok(())
+    }
+
+    /// One limb of the result in the NTT domain: one forward transform. `limb` holds the argument's limb at
+    /// [`Self::source`] of `target`, or anything when there is none.
+    ///
+    /// # Errors
+    /// [`RingError::Length`], [`RingError::OutOfRange`].
+    pub fn finish_limb(
+        &self,
+        remainder: &[u64],
+        target: usize,
+        limb: &mut [u64],
+        scratch: &mut [u64],
+    ) -> Result<(), RingError> {
+        self.check_remainder(remainder)?;
+        let count = self.sources.len();
+        let (Some(source), Some(prime)) = (self.sources.get(target), self.to.iter().nth(target))
+        else {
+            return Err(RingError::OutOfRange { what: "limb", index: target, count });
+        };
+        let residue = self.ring.residue(prime);
+        for found in [limb.len(), scratch.len()] {
+            let expected = self.ring.degree();
+            if found != expected {
+                return Err(RingError::Length { expected, found });
+            }
+        }
+        match *source {
+            Source::Kept { factor, .. } => {
+                self.converter.convert::<true>(&self.ring, remainder, target, scratch);
+                residue.forward_in_place(scratch)?;
+                residue.sub_scale_assign(limb, scratch, factor)
+            }
+            Source::Added => {
+                self.converter.convert::<true>(&self.ring, remainder, target, limb);
+                residue.forward_in_place(limb)
+            }
+        }
+    }
+
+    fn check_remainder(&self, limbs: &[u64]) -> Result<(), RingError> {
+        let expected = self.dropped.len() * self.ring.degree();
+        match limbs.len() {
+            found if found == expected => Ok(()),
+            found => Err(RingError::Length { expected, found }),
+        }
+    }
+
     /// Divides in the NTT domain: one inverse transform a dropped prime, one forward transform a prime
     /// of the result.
     ///
     /// # Errors
     /// [`RingError::BasisMismatch`], [`RingError::RingMismatch`].
     pub fn apply(&self, x: &Poly<Ntt>) -> Result<Poly<Ntt>, RingError> {
-        let mut out = Poly::zero(&self.ring, &self.to)?;
-        self.apply_into(x, &mut out)?;
-        Ok(out)
-    }
-
-    /// [`Self::apply`] into an existing polynomial.
-    ///
-    /// # Errors
-    /// [`RingError::BasisMismatch`], [`RingError::RingMismatch`].
-    pub fn apply_into(&self, x: &Poly<Ntt>, out: &mut Poly<Ntt>) -> Result<(), RingError> {
         self.from.check_same(x.basis())?;
-        self.to.check_same(out.basis())?;
         let n = self.ring.degree();
         let mut remainder = AlignedBuffer::zeroed(self.dropped.len() * n);
-        for (&(prime, position), limb) in self.dropped.iter().zip(remainder.chunks_exact_mut(n)) {
+        for (position, limb) in self.dropped().zip(remainder.chunks_exact_mut(n)) {
             limb.copy_from_slice(x.limb(position));
-            self.ring.residue(prime).inverse_in_place(limb)?;
         }
-        self.converter.to_digits(&self.ring, &mut remainder);
+        self.remainder_in_place(&mut remainder)?;
         let mut scratch = AlignedBuffer::zeroed(n);
-        let limbs = self.sources.iter().zip(self.ring.residues(&self.to)?).zip(out.limbs_mut());
-        for (target, ((source, residue), limb)) in limbs.enumerate() {
-            match *source {
-                Source::Kept { position, factor } => {
-                    self.converter.convert::<true>(&self.ring, &remainder, target, &mut scratch);
-                    residue.forward_in_place(&mut scratch)?;
-                    limb.copy_from_slice(x.limb(position));
-                    residue.sub_scale_assign(limb, &scratch, factor)?;
-                }
-                Source::Added => {
-                    self.converter.convert::<true>(&self.ring, &remainder, target, limb);
-                    residue.forward_in_place(limb)?;
-                }
+        let mut out = Poly::zero(&self.ring, &self.to)?;
+        for (target, limb) in out.limbs_mut().enumerate() {
+            if let Some(position) = self.source(target) {
+                limb.copy_from_slice(x.limb(position));
             }
+            self.finish_limb(&remainder, target, limb, &mut scratch)?;
         }
-        Ok(())
+        Ok(out)
     }
 
     /// Divides coefficients.

@@ -16,6 +16,7 @@ mod secrets;
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Instant};
 
+use adyton_ckks::EvaluationKeys;
 use adyton_compiler::{network::Network, onnx, plan};
 use adyton_program::{ModelPrivacy, VerifiedProgram};
 use adyton_runtime::{Encrypted, Executor, Profile, RunOptions, Value, cleartext, estimate_memory};
@@ -141,7 +142,8 @@ fn measure(
     let program = Arc::new(VerifiedProgram::new(compiled.program)?);
     let mut secrets = Secrets::new(&program, 1);
     let started = Instant::now();
-    let backend = secrets.backend(&program, compiled.weights.vectors(), 2);
+    let weights = Arc::new(secrets.weights(&program, compiled.weights.vectors(), 2));
+    let keys = Arc::new(secrets.keys(&program, 2));
     eprintln!("weights and keys made in {:.1} s", started.elapsed().as_secs_f64());
 
     let executor = Executor::new(Arc::clone(&program));
@@ -156,6 +158,9 @@ fn measure(
             .collect::<Result<Vec<_>, _>>()?;
         let inputs = secrets.inputs(&program, &slots);
         for &threads in &arguments.threads {
+            let crew = adyton_runtime::crew(threads)?;
+            let keys: Arc<EvaluationKeys> = Arc::clone(&keys);
+            let backend = Encrypted::new(&program, Arc::clone(&weights), keys, crew)?;
             let mut best: Option<Profile> = None;
             let mut least_cpu = f64::INFINITY;
             let mut results = Vec::new();

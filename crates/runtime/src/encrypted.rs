@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use adyton_ckks::{
-    Ciphertext, CkksError, Degree2, Evaluator, InputKey, KeySet, OperandRole, PreparedWeights,
-    ProductSum, ResultKey, SwitchTerm,
+    Ciphertext, CkksError, Crew, Degree2, Evaluator, InputKey, KeySet, OperandRole,
+    PreparedWeights, ProductSum, ResultKey, SwitchTerm,
 };
 use adyton_program::VerifiedProgram;
 use thiserror::Error;
@@ -48,7 +48,8 @@ pub struct Encrypted {
 }
 
 impl Encrypted {
-    /// A backend for a program with its weights and a session's evaluation keys.
+    /// A backend for a program with its weights and a session's evaluation keys, whose steps are shared out among a
+    /// [`crew`](crate::crew).
     ///
     /// # Errors
     /// [`EncryptedError::OtherProgram`] if the weights were loaded for another program.
@@ -56,11 +57,12 @@ impl Encrypted {
         program: &VerifiedProgram,
         weights: Arc<Weights>,
         keys: Arc<dyn KeySet + Send + Sync>,
+        crew: Arc<dyn Crew>,
     ) -> Result<Self, EncryptedError> {
         if *weights.program() != program.id() {
             return Err(EncryptedError::OtherProgram);
         }
-        Ok(Self { evaluator: Evaluator::new(program.parameters()), weights, keys })
+        Ok(Self { evaluator: Evaluator::with_crew(program.parameters(), crew), weights, keys })
     }
 
     /// The sums of all rows by group; as many groups at a time as the cache holds.

@@ -84,3 +84,8 @@ pub enum RunError<E: Error + 'static> {
     #[error("a worker thread panicked")]
     Panicked,
 }
+
+/// Why there is no [`crew`](crate::crew).
+#[derive(Debug, Error)]
+#[error("the system gives no threads")]
+pub struct CrewError(#[source] pub(crate) rayon::ThreadPoolBuildError);

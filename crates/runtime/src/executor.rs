@@ -130,7 +130,7 @@ impl Executor {
         }
 
         let started = Instant::now();
-        let schedule = Schedule::new(&self.program, options.threads);
+        let schedule = Schedule::new(&self.program);
         let window = window(options.threads);
         let workshop = Workshop {
             steps: &self.program.program().steps,

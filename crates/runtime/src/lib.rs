@@ -9,6 +9,7 @@
 
 mod backend;
 pub mod cleartext;
+mod crew;
 mod encrypted;
 mod error;
 mod executor;
@@ -23,8 +24,9 @@ pub use backend::{
     Backend, Operands, Place, ProductRow, Rotatable, StepKind, Switchable, Value, ValueForm,
 };
 pub use cleartext::{Cleartext, CleartextError, Deviations};
+pub use crew::crew;
 pub use encrypted::{Encrypted, EncryptedError, EncryptedSum};
-pub use error::RunError;
+pub use error::{CrewError, RunError};
 pub use executor::{Executor, Outcome, Progress, ProgressFn, RunOptions, TraceFn};
 pub use load::{LoadError, load_inputs, load_keys};
 pub use memory::{MemoryEstimate, estimate_memory};

@@ -57,7 +57,7 @@ pub fn estimate_memory(
 
     let types: Vec<u64> = program.types().iter().map(|value| sizes.value(value)).collect();
     let value = |value: u32| types.get(value as usize).copied().unwrap_or(0);
-    let peak = Schedule::new(program, threads).peak(window(threads), value);
+    let peak = Schedule::new(program).peak(window(threads), value);
     let scratch = program.program().steps.iter().map(|step| sizes.scratch(program, step)).max();
     Ok(MemoryEstimate {
         weights: weights.fold(0, u64::saturating_add),

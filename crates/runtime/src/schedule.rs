@@ -7,7 +7,7 @@ use adyton_program::{Step, ValueId, VerifiedProgram};
 use crate::StepKind;
 
 /// Most product steps that are done together: more would save little reading and keep more sums in memory.
-const MOST_ROWS: usize = 8;
+const MOST_ROWS: usize = 16;
 
 /// Dependencies and lifetimes of a program's values, independent of backend and groups.
 ///
@@ -42,16 +42,16 @@ struct Life {
 }
 
 impl Schedule {
-    /// Analyses a program that is to run on `threads` threads: rows of a layer are shared out among them.
+    /// Analyses a program.
     #[must_use]
-    pub fn new(program: &VerifiedProgram, threads: usize) -> Self {
+    pub fn new(program: &VerifiedProgram) -> Self {
         let program = program.program();
         let inputs = program.input.ciphertexts.len();
-        Self::of_steps(inputs, &program.steps, program.output.value, threads)
+        Self::of_steps(inputs, &program.steps, program.output.value)
     }
 
     /// Analyses steps over `inputs` input ciphertexts; every step reads what is defined before it.
-    fn of_steps(inputs: usize, steps: &[Step], result: ValueId, threads: usize) -> Self {
+    fn of_steps(inputs: usize, steps: &[Step], result: ValueId) -> Self {
         let mut first_output = ValueId::try_from(inputs).unwrap_or(ValueId::MAX);
         let mut outputs = Vec::with_capacity(steps.len());
         for step in steps {
@@ -60,7 +60,7 @@ impl Schedule {
             outputs.push(first_output..first_output + count);
             first_output += count;
         }
-        let stages: Vec<Stage> = arrange(steps, threads)
+        let stages: Vec<Stage> = arrange(steps)
             .into_iter()
             .map(|group| Stage {
                 kind: StepKind::of(&steps[group[0]]),
@@ -188,7 +188,7 @@ impl Schedule {
 }
 
 /// The stages of a program, each the steps of it, in the order of their first steps.
-fn arrange(steps: &[Step], threads: usize) -> Vec<Vec<usize>> {
+fn arrange(steps: &[Step]) -> Vec<Vec<usize>> {
     let mut stages = Vec::new();
     let mut alike: BTreeMap<Vec<ValueId>, Vec<usize>> = BTreeMap::new();
     for (index, step) in steps.iter().enumerate() {
@@ -200,8 +200,7 @@ fn arrange(steps: &[Step], threads: usize) -> Vec<Vec<usize>> {
         }
     }
     for rows in alike.values() {
-        let share = rows.len().div_ceil(threads.max(1)).min(MOST_ROWS);
-        stages.extend(rows.chunks(share).map(<[usize]>::to_vec));
+        stages.extend(rows.chunks(MOST_ROWS).map(<[usize]>::to_vec));
     }
     stages.sort_unstable();
     stages
@@ -231,7 +230,7 @@ mod tests {
 
     #[test]
     fn operands_are_listed_once_and_users_in_order() {
-        let schedule = Schedule::of_steps(1, &chain(), 7, 1);
+        let schedule = Schedule::of_steps(1, &chain(), 7);
         assert_eq!(schedule.operands(1), [1, 2]);
         assert_eq!(schedule.operands(2), [4]);
         assert_eq!(schedule.outputs(0), [1, 2, 3]);
@@ -243,7 +242,7 @@ mod tests {
 
     #[test]
     fn peak_of_sequential_execution() {
-        let schedule = Schedule::of_steps(1, &chain(), 7, 1);
+        let schedule = Schedule::of_steps(1, &chain(), 7);
         // Step 0 holds the input and its three rotations.
         assert_eq!(schedule.peak(1, |_| 1), 4);
         // A large product sum: alive with its operands (step 1), then with the result ciphertext (step 2).
@@ -252,7 +251,7 @@ mod tests {
 
     #[test]
     fn wider_windows_never_need_less_and_end_at_everything() {
-        let schedule = Schedule::of_steps(1, &chain(), 7, 1);
+        let schedule = Schedule::of_steps(1, &chain(), 7);
         let peaks: Vec<u64> = (1..8).map(|window| schedule.peak(window, |_| 1)).collect();
         assert!(peaks.is_sorted());
         assert_eq!(peaks.last(), Some(&8));
@@ -274,24 +273,19 @@ mod tests {
             Step::SwitchSum { terms: vec![(4, 0), (5, 1)], rescale: true }, // 6
             row([1, 0], 6),                                                 // 7
         ];
-        let stages = |threads| {
-            let schedule = Schedule::of_steps(2, &steps, 6, threads);
-            (0..schedule.stages())
-                .map(|stage| schedule.steps_of(stage).to_vec())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(stages(1), [vec![0, 2, 3], vec![1], vec![4], vec![5]]);
-        assert_eq!(stages(2), [vec![0, 2], vec![1], vec![3], vec![4], vec![5]]);
-        assert_eq!(stages(9), [vec![0], vec![1], vec![2], vec![3], vec![4], vec![5]]);
-        let schedule = Schedule::of_steps(2, &steps, 6, 1);
+        let schedule = Schedule::of_steps(2, &steps, 6);
+        let stages: Vec<&[usize]> =
+            (0..schedule.stages()).map(|stage| schedule.steps_of(stage)).collect();
+        let expected: [&[usize]; 4] = [&[0, 2, 3], &[1], &[4], &[5]];
+        assert_eq!(stages, expected);
         assert_eq!(schedule.outputs(0), [2, 4, 5]);
         assert_eq!(schedule.users(4), [2]);
         assert_eq!(schedule.steps(), 6);
 
-        let many: Vec<Step> = (0..20).map(|weight| row([0, 1], weight)).collect();
-        let schedule = Schedule::of_steps(2, &many, 2, 1);
+        let many: Vec<Step> = (0..40).map(|weight| row([0, 1], weight)).collect();
+        let schedule = Schedule::of_steps(2, &many, 2);
         let rows: Vec<usize> =
             (0..schedule.stages()).map(|stage| schedule.steps_of(stage).len()).collect();
-        assert_eq!(rows, [8, 8, 4]);
+        assert_eq!(rows, [16, 16, 8]);
     }
 }

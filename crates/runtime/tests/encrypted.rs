@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use adyton_ckks::{CkksError, EvaluationKeys, KeySet, RingKind};
+use adyton_ckks::{Alone, CkksError, EvaluationKeys, KeySet, RingKind};
 use adyton_program::ModelPrivacy;
 use adyton_runtime::{
     Encrypted, EncryptedError, Executor, LoadError, Place, RunError, RunOptions, Value, Weights,
@@ -114,7 +114,7 @@ fn a_missing_key_is_named_with_its_step() {
     for spec in all.specs().filter(|&&spec| spec != gone) {
         some.insert((*all.key(spec).unwrap()).clone());
     }
-    let backend = Encrypted::new(&case.program, weights, Arc::new(some)).unwrap();
+    let backend = Encrypted::new(&case.program, weights, Arc::new(some), Arc::new(Alone)).unwrap();
     let inputs = secrets.inputs(&case.program, &case.inputs(1, 1));
     let executor = Executor::new(Arc::new(case.program));
     let error = executor.run(&backend, inputs, &RunOptions::threads(1)).unwrap_err();
@@ -133,7 +133,7 @@ fn weights_belong_to_their_program() {
     let mut secrets = Secrets::new(&first.program, 7);
     let weights = Arc::new(secrets.weights(&first.program, &first.weights, 1));
     let keys = Arc::new(EvaluationKeys::new());
-    let refused = Encrypted::new(&second.program, weights, keys).err();
+    let refused = Encrypted::new(&second.program, weights, keys, Arc::new(Alone)).err();
     assert!(matches!(refused, Some(EncryptedError::OtherProgram)));
 }
 

@@ -280,13 +280,13 @@ impl Bench {
         inputs.map(|group| group.into_iter().map(|slots| backend.wrap(slots)).collect()).collect()
     }
 
-    fn schedule(&self, threads: usize) -> Schedule {
-        Schedule::new(&self.case.program, threads)
+    fn schedule(&self) -> Schedule {
+        Schedule::new(&self.case.program)
     }
 
-    /// The first step of the last stage of a kind, on two threads.
+    /// The first step of the last stage of a kind.
     fn step(&self, kind: StepKind) -> usize {
-        let schedule = self.schedule(2);
+        let schedule = self.schedule();
         let stage = (0..schedule.stages()).rfind(|&stage| schedule.kind(stage) == kind).unwrap();
         schedule.steps_of(stage)[0]
     }
@@ -297,7 +297,7 @@ fn values_are_freed_at_their_last_use() {
     for seed in 0..20 {
         let bench = Bench::new(seed);
         for (threads, groups) in [(1, 1), (1, 3), (2, 2), (4, 3)] {
-            let schedule = bench.schedule(threads);
+            let schedule = bench.schedule();
             let backend = bench.backend(Mischief::None);
             let inputs = bench.inputs(&backend, groups);
             let outcome =

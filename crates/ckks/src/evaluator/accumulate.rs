@@ -1,16 +1,19 @@
 //! The arithmetic of key switching: digits, inner products with keys, one division.
 //!
-//! Hybrid key switching with α primes a digit and several special primes (Han, Ki, ePrint 2019/688). A sum goes component by component
-//! and prime by prime: the limbs of one component's digits modulo one prime are made, multiplied with its key in one lazily reduced sum,
-//! and accumulated over Q_ℓ·P. So the working set is a few limbs, which stay in the second-level cache, while the keys stream by.
+//! Hybrid key switching with α primes a digit and several special primes (Han, Ki, ePrint 2019/688). All work goes prime by prime: the
+//! limbs of digits modulo one prime are made, multiplied with their keys in one lazily reduced sum, and accumulated. So the working
+//! set is a few limbs, which stay in the second-level cache while the keys stream by, and primes can be shared out among threads.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use adyton_ring::{AlignedBuffer, Digits, ModUp, Ntt, Poly, ResidueRing, SingleTerm};
+use adyton_ring::{Digits, Divider, ModUp, Ntt, Poly, ResidueRing, SingleTerm};
 
 use super::Evaluator;
-use crate::{CkksError, EvaluationKey, Parameters};
+use super::scratch::Lent;
+use crate::{CkksError, EvaluationKey};
+
+/// Contributions whose digits are kept in memory at once.
+const AT_ONCE: usize = 4;
 
 /// What one rotation contributes to a sum.
 #[derive(Default)]
@@ -23,158 +26,152 @@ pub(super) struct Rotated<'a> {
     pub(super) switched: Vec<(&'a Poly<Ntt>, Arc<EvaluationKey>)>,
 }
 
-/// One component with its digits and key.
-struct Component<'a> {
-    poly: &'a Poly<Ntt>,
-    digits: Digits<'a>,
-    key: Arc<EvaluationKey>,
+/// A [`Rotated`] with the digits of its components.
+struct Decomposed<'a> {
+    rotated: &'a Rotated<'a>,
+    digits: Vec<Digits<'a>>,
 }
 
-/// Scratch memory by level, kept between calls: fresh pages cost as much as the transforms that fill them.
-#[derive(Debug, Default)]
-pub(super) struct Pool(Mutex<BTreeMap<u8, Vec<Scratch>>>);
-
-/// Scratch memory of one sum. It holds nothing secret: evaluators see ciphertexts only.
-#[derive(Debug)]
-struct Scratch {
-    /// The sum over Q_ℓ·P.
-    sums: [Poly<Ntt>; 2],
-    /// One limb of every digit of one component.
-    digits: AlignedBuffer,
-    /// One limb each.
-    limbs: [AlignedBuffer; 3],
-    /// All digits over Q_ℓ·P, once something was hoisted.
-    hoisted: Vec<Poly<Ntt>>,
-    /// A polynomial over Q_ℓ.
-    divided: Poly<Ntt>,
-}
-
-/// A sum over Q_ℓ·P on its way to the result key.
-pub(super) struct Accumulator<'e> {
-    parameters: &'e Parameters,
-    pool: &'e Pool,
+/// Key switching at one level.
+pub(super) struct Switcher<'e> {
+    evaluator: &'e Evaluator,
     level: u8,
     mod_up: &'e ModUp,
     /// α.
     digit_primes: usize,
-    /// `Some` until dropped.
-    scratch: Option<Scratch>,
-    /// Whether nothing was added yet; then `sums` holds another sum's remains.
-    empty: bool,
 }
 
-impl Drop for Accumulator<'_> {
-    fn drop(&mut self) {
-        if let Some(scratch) = self.scratch.take() {
-            let mut pool = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
-            pool.entry(self.level).or_default().push(scratch);
-        }
-    }
-}
-
-impl<'e> Accumulator<'e> {
-    /// An empty sum at a level that has keys.
+impl<'e> Switcher<'e> {
+    /// For a level that has keys.
     pub(super) fn new(evaluator: &'e Evaluator, level: u8) -> Result<Self, CkksError> {
-        let (parameters, pool) = (&evaluator.parameters, &*evaluator.scratch);
+        let parameters = &evaluator.parameters;
         let mod_up = parameters.mod_up(level)?;
-        let pooled =
-            pool.0.lock().unwrap_or_else(PoisonError::into_inner).entry(level).or_default().pop();
-        let scratch = match pooled {
-            Some(scratch) => scratch,
-            None => Scratch::new(parameters, mod_up)?,
-        };
         let digit_primes = usize::from(parameters.gadget(level)?.digit_primes);
-        let (scratch, empty) = (Some(scratch), true);
-        Ok(Self { parameters, pool, level, mod_up, digit_primes, scratch, empty })
+        Ok(Self { evaluator, level, mod_up, digit_primes })
     }
 
-    /// Adds one rotation's contribution.
-    pub(super) fn add(&mut self, rotated: &Rotated<'_>) -> Result<(), CkksError> {
-        let Some(mut scratch) = self.scratch.take() else { return Err(CkksError::Empty) };
-        let result = self.add_with(rotated, &mut scratch);
-        self.scratch = Some(scratch);
-        self.empty = false;
-        result
+    fn degree(&self) -> usize {
+        self.evaluator.parameters.degree()
     }
 
-    fn add_with(&self, rotated: &Rotated<'_>, scratch: &mut Scratch) -> Result<(), CkksError> {
-        let mut components = Vec::with_capacity(rotated.switched.len());
-        for &(poly, ref key) in &rotated.switched {
-            let digits = self.mod_up.decompose(poly)?;
-            components.push(Component { poly, digits, key: Arc::clone(key) });
+    /// Scratch of `limbs` limbs.
+    fn lend(&self, limbs: usize) -> Lent<'e> {
+        self.evaluator.scratch.lend(limbs * self.degree())
+    }
+
+    /// The sum of all contributions over P; with `rescale` over the level's factor too.
+    pub(super) fn sum(
+        &self,
+        contributions: &[Rotated<'_>],
+        rescale: bool,
+    ) -> Result<[Poly<Ntt>; 2], CkksError> {
+        let n = self.degree();
+        let limbs = self.mod_up.extended_basis().len();
+        let [mut b, mut a] = [self.lend(limbs), self.lend(limbs)];
+        for (number, rotated) in contributions.chunks(AT_ONCE).enumerate() {
+            let decomposed = self.decompose(rotated)?;
+            let residues =
+                self.evaluator.parameters.ring().residues(self.mod_up.extended_basis())?;
+            let outs = b.chunks_exact_mut(n).zip(a.chunks_exact_mut(n));
+            self.evaluator.share(residues.zip(outs).enumerate(), |(limb, (residue, (b, a)))| {
+                let mut sum = LimbSum { limb, residue, outs: [b, a], empty: number == 0 };
+                decomposed.iter().try_for_each(|rotated| self.add(rotated, &mut sum))
+            })?;
         }
+        self.divide([&b, &a], rescale)
+    }
+
+    /// Makes the digits of all components.
+    fn decompose<'a>(
+        &self,
+        contributions: &'a [Rotated<'a>],
+    ) -> Result<Vec<Decomposed<'a>>, CkksError> {
+        let components = contributions.iter().flat_map(|rotated| &rotated.switched);
+        let digits =
+            self.evaluator.share(components, |(poly, _)| Ok(self.mod_up.decompose(poly)?))?;
+        let mut digits = digits.into_iter();
+        let of = |rotated: &'a Rotated<'a>| Decomposed {
+            rotated,
+            digits: digits.by_ref().take(rotated.switched.len()).collect(),
+        };
+        Ok(contributions.iter().map(of).collect())
+    }
+
+    /// Adds one rotation's contribution modulo one prime.
+    fn add(&self, decomposed: &Decomposed<'_>, sum: &mut LimbSum<'_>) -> Result<(), CkksError> {
+        let Decomposed { rotated, digits } = decomposed;
         let rotation = rotated.switched.iter().find_map(|(_, key)| key.automorphism.as_ref());
-        let residues = self.parameters.ring().residues(self.mod_up.extended_basis())?;
-        let Scratch { sums: [sum_b, sum_a], digits, limbs: [image, own_b, own_a], .. } = scratch;
-        let outs = sum_b.limbs_mut().zip(sum_a.limbs_mut());
-        for (limb, (residue, (out_b, out_a))) in residues.zip(outs).enumerate() {
-            // A rotated contribution is summed apart and then moved; others go straight to the sum.
-            let ([b, a], overwrite): ([&mut [u64]; 2], bool) = match rotation {
-                Some(_) => ([&mut *own_b, &mut *own_a], true),
-                None => ([&mut *out_b, &mut *out_a], self.empty),
-            };
-            self.inner_products(limb, residue, &components, overwrite, [&mut *b, &mut *a], digits)?;
-            self.add_times_p(limb, residue, rotated.one, b, image)?;
-            self.add_times_p(limb, residue, rotated.direct, a, image)?;
-            let Some(rotation) = rotation else { continue };
-            for (own, out) in [(&*own_b, out_b), (&*own_a, out_a)] {
-                if self.empty {
+        let (limb, residue) = (sum.limb, sum.residue);
+        let [mut own_b, mut own_a, mut image] = [(); 3].map(|()| self.lend(1));
+        // A rotated contribution is summed apart and then moved; others go straight to the sum.
+        let [out_b, out_a] = &mut sum.outs;
+        let ([b, a], overwrite): ([&mut [u64]; 2], bool) = match rotation {
+            Some(_) => ([&mut own_b, &mut own_a], true),
+            None => ([out_b, out_a], sum.empty),
+        };
+        if overwrite && digits.is_empty() {
+            b.fill(0);
+            a.fill(0);
+        }
+        let mut made = self.lend(self.mod_up.digit_count());
+        for (number, (digits, (poly, key))) in digits.iter().zip(&rotated.switched).enumerate() {
+            self.make_digits(limb, digits, &mut made)?;
+            let terms = self.terms(limb, poly, &made, key);
+            if overwrite && number == 0 {
+                residue.dot2(&terms, [&mut *b, &mut *a])?;
+            } else {
+                residue.dot2_add(&terms, [&mut *b, &mut *a])?;
+            }
+        }
+        self.add_times_p(limb, residue, rotated.one, b, &mut image)?;
+        self.add_times_p(limb, residue, rotated.direct, a, &mut image)?;
+        if let Some(rotation) = rotation {
+            for (own, out) in [(&own_b, out_b), (&own_a, out_a)] {
+                if sum.empty {
                     rotation.apply_limb(own, out)?;
                 } else {
-                    rotation.apply_limb(own, image)?;
-                    residue.add_assign(out, image)?;
+                    rotation.apply_limb(own, &mut image)?;
+                    residue.add_assign(out, &image)?;
                 }
             }
         }
+        sum.empty = false;
         Ok(())
     }
 
-    /// Σ digits · key over all components, modulo the prime at position `limb` of Q_ℓ·P; with `overwrite` in place of what `outs` hold,
-    /// else added to it.
-    fn inner_products(
+    /// Makes the limbs of all digits modulo the prime at position `limb` of Q_ℓ·P, but for the digit that contains that prime.
+    fn make_digits(
         &self,
         limb: usize,
-        residue: &ResidueRing,
-        components: &[Component<'_>],
-        overwrite: bool,
-        [out_b, out_a]: [&mut [u64]; 2],
-        scratch: &mut AlignedBuffer,
+        digits: &Digits<'_>,
+        made: &mut [u64],
     ) -> Result<(), CkksError> {
-        if overwrite && components.is_empty() {
-            out_b.fill(0);
-            out_a.fill(0);
-        }
-        for (number, component) in components.iter().enumerate() {
-            let terms: Vec<_> = self
-                .digit_limbs(limb, component, scratch)?
-                .zip(&component.key.digits)
-                .map(|(w, [b, a])| SingleTerm { w, b: b.limb(limb), a: a.limb(limb) })
-                .collect();
-            if overwrite && number == 0 {
-                residue.dot2(&terms, [&mut *out_b, &mut *out_a])?;
-            } else {
-                residue.dot2_add(&terms, [&mut *out_b, &mut *out_a])?;
+        let own = self.own_digit(limb);
+        for (digit, out) in made.chunks_exact_mut(self.degree()).enumerate() {
+            if own != Some(digit) {
+                self.mod_up.limb_into(digits, digit, limb, out)?;
             }
         }
         Ok(())
     }
 
-    /// The limbs of a component's digits modulo the prime at position `limb` of Q_ℓ·P. Limbs that must be made are made in `scratch`; the
-    /// limb of the digit that contains the prime is the component's own.
-    fn digit_limbs<'d>(
+    /// Digits times key modulo one prime; the limb of the digit that contains the prime is the component's own.
+    fn terms<'d>(
         &self,
         limb: usize,
-        component: &'d Component<'_>,
-        scratch: &'d mut AlignedBuffer,
-    ) -> Result<impl Iterator<Item = &'d [u64]>, CkksError> {
-        let (own, poly) = (self.own_digit(limb), component.poly);
-        for (digit, out) in scratch.chunks_exact_mut(poly.degree()).enumerate() {
-            if own != Some(digit) {
-                self.mod_up.limb_into(&component.digits, digit, limb, out)?;
-            }
-        }
-        let made = scratch.chunks_exact(poly.degree()).enumerate();
-        Ok(made.map(move |(digit, made)| if own == Some(digit) { poly.limb(limb) } else { made }))
+        poly: &'d Poly<Ntt>,
+        made: &'d [u64],
+        key: &'d EvaluationKey,
+    ) -> Vec<SingleTerm<'d>> {
+        let own = self.own_digit(limb);
+        made.chunks_exact(self.degree())
+            .zip(&key.digits)
+            .enumerate()
+            .map(|(digit, (made, [b, a]))| {
+                let w = if own == Some(digit) { poly.limb(limb) } else { made };
+                SingleTerm { w, b: b.limb(limb), a: a.limb(limb) }
+            })
+            .collect()
     }
 
     /// The digit that contains the prime at position `limb` of Q_ℓ·P; `None` for special primes.
@@ -189,7 +186,7 @@ impl<'e> Accumulator<'e> {
         residue: &ResidueRing,
         x: Option<&Poly<Ntt>>,
         out: &mut [u64],
-        scratch: &mut AlignedBuffer,
+        scratch: &mut [u64],
     ) -> Result<(), CkksError> {
         if let (Some(x), Some(digit)) = (x, self.own_digit(limb)) {
             let factor = residue.modulus().shoup(self.mod_up.gadget_factor(digit, limb));
@@ -200,79 +197,109 @@ impl<'e> Accumulator<'e> {
         Ok(())
     }
 
-    /// Ends the sum: divides by P, with `rescale` by the level's factor too.
-    pub(super) fn divide(self, rescale: bool) -> Result<[Poly<Ntt>; 2], CkksError> {
-        let divider = self.parameters.mod_down(self.level, rescale)?;
-        match &self.scratch {
-            Some(Scratch { sums: [b, a], .. }) if !self.empty => {
-                Ok([divider.apply(b)?, divider.apply(a)?])
+    /// Divides sums over Q_ℓ·P by P, with `rescale` by the level's factor too.
+    fn divide(&self, sums: [&[u64]; 2], rescale: bool) -> Result<[Poly<Ntt>; 2], CkksError> {
+        let (evaluator, n) = (self.evaluator, self.degree());
+        let divider = evaluator.parameters.mod_down(self.level, rescale)?;
+        let remainders = evaluator.share(sums, |sum| {
+            let mut dropped = self.lend(divider.dropped().len());
+            for (position, out) in divider.dropped().zip(dropped.chunks_exact_mut(n)) {
+                out.copy_from_slice(&sum[position * n..(position + 1) * n]);
             }
-            _ => Err(CkksError::Empty),
-        }
+            divider.remainder_in_place(&mut dropped)?;
+            Ok(dropped)
+        })?;
+        let ring = evaluator.parameters.ring();
+        let mut out = [Poly::zero(ring, divider.to())?, Poly::zero(ring, divider.to())?];
+        let parts = out.iter_mut().zip(sums).zip(&remainders);
+        let parts = parts.flat_map(|((out, sum), remainder)| {
+            out.limbs_mut().enumerate().map(move |(target, limb)| (target, limb, sum, remainder))
+        });
+        evaluator.share(parts, |(target, limb, sum, remainder)| {
+            if let Some(position) = divider.source(target) {
+                limb.copy_from_slice(&sum[position * n..(position + 1) * n]);
+            }
+            Ok(divider.finish_limb(remainder, target, limb, &mut self.lend(1))?)
+        })?;
+        Ok(out)
     }
 
-    /// Makes all digits of a component, for [`Accumulator::switch_hoisted`].
-    pub(super) fn hoist(&mut self, component: &Poly<Ntt>) -> Result<(), CkksError> {
-        let Some(scratch) = &mut self.scratch else { return Err(CkksError::Empty) };
-        let digits = self.mod_up.decompose(component)?;
-        if scratch.hoisted.is_empty() {
-            scratch.hoisted = (0..self.mod_up.digit_count())
-                .map(|_| Poly::zero(self.parameters.ring(), self.mod_up.extended_basis()))
-                .collect::<Result<_, _>>()?;
-        }
-        for (digit, poly) in scratch.hoisted.iter_mut().enumerate() {
-            for (limb, out) in poly.limbs_mut().enumerate() {
-                self.mod_up.limb_into(&digits, digit, limb, out)?;
-            }
-        }
-        Ok(())
+    /// For each key σ(a's digits · key / P + (b, 0)) with the key's automorphism σ; the digits are made once for all.
+    pub(super) fn hoisted(
+        &self,
+        [b, a]: [&Poly<Ntt>; 2],
+        keys: &[Arc<EvaluationKey>],
+    ) -> Result<Vec<[Poly<Ntt>; 2]>, CkksError> {
+        let digits = self.mod_up.decompose(a)?;
+        let (count, limbs) = (self.mod_up.digit_count(), self.mod_up.extended_basis().len());
+        let mut made = self.lend(limbs * count);
+        let parts = made.chunks_exact_mut(count * self.degree()).enumerate();
+        self.evaluator.share(parts, |(limb, made)| self.make_digits(limb, &digits, made))?;
+        let divider = self.evaluator.parameters.mod_down(self.level, false)?;
+        let hoisted = Hoisted { b, a, made: &made, divider };
+        self.evaluator.share(keys, |key| self.rotation(&hoisted, key))
     }
 
-    /// σ(hoisted digits · key / P + (b, 0)).
-    pub(super) fn switch_hoisted(
-        &mut self,
-        b: &Poly<Ntt>,
+    /// One of [`Switcher::hoisted`]: a limb goes from the inner product through the division to its place while it is in the cache.
+    fn rotation(
+        &self,
+        hoisted: &Hoisted<'_>,
         key: &EvaluationKey,
     ) -> Result<[Poly<Ntt>; 2], CkksError> {
-        let Some(scratch) = &mut self.scratch else { return Err(CkksError::Empty) };
-        let ring = self.parameters.ring();
-        let Scratch { sums: [sum_b, sum_a], hoisted, divided, .. } = scratch;
-        let outs = sum_b.limbs_mut().zip(sum_a.limbs_mut());
-        let residues = ring.residues(self.mod_up.extended_basis())?;
-        for (limb, (residue, (out_b, out_a))) in residues.zip(outs).enumerate() {
-            let terms: Vec<_> = hoisted
-                .iter()
-                .zip(&key.digits)
-                .map(|(w, [b, a])| SingleTerm { w: w.limb(limb), b: b.limb(limb), a: a.limb(limb) })
-                .collect();
-            residue.dot2(&terms, [out_b, out_a])?;
-        }
-        let divider = self.parameters.mod_down(self.level, false)?;
-        let finish = |sum: &Poly<Ntt>, plus: Option<&Poly<Ntt>>, divided: &mut Poly<Ntt>| {
-            divider.apply_into(sum, divided)?;
-            if let Some(plus) = plus {
-                ring.add_assign(divided, plus)?;
-            }
-            match &key.automorphism {
-                None => Ok(divided.clone()),
-                Some(rotation) => rotation.apply(divided),
-            }
+        let (n, ring) = (self.degree(), self.evaluator.parameters.ring());
+        let Hoisted { b, a, made, divider } = *hoisted;
+        let residues: Vec<&ResidueRing> = ring.residues(self.mod_up.extended_basis())?.collect();
+        let made = |limb: usize| {
+            let len = self.mod_up.digit_count() * n;
+            &made[limb * len..(limb + 1) * len]
         };
-        // P·b over P is b exactly, so it may as well be added after the division.
-        Ok([finish(sum_b, Some(b), divided)?, finish(sum_a, None, divided)?])
+        let dropped = divider.dropped().len();
+        let mut remainders = [self.lend(dropped), self.lend(dropped)];
+        let [remainder_b, remainder_a] = &mut remainders;
+        let outs = remainder_b.chunks_exact_mut(n).zip(remainder_a.chunks_exact_mut(n));
+        for (position, (b, a)) in divider.dropped().zip(outs) {
+            residues[position]
+                .dot2(&self.terms(position, hoisted.a, made(position), key), [b, a])?;
+        }
+        for remainder in &mut remainders {
+            divider.remainder_in_place(remainder)?;
+        }
+        let mut out = [Poly::zero(ring, divider.to())?, Poly::zero(ring, divider.to())?];
+        let [mut own_b, mut own_a, mut scratch] = [(); 3].map(|()| self.lend(1));
+        for (limb, residue) in residues.iter().take(divider.to().len()).enumerate() {
+            residue.dot2(&self.terms(limb, a, made(limb), key), [&mut own_b, &mut own_a])?;
+            for (own, remainder) in [&mut own_b, &mut own_a].into_iter().zip(&remainders) {
+                divider.finish_limb(remainder, limb, own, &mut scratch)?;
+            }
+            // P·b over P is b exactly, so it may as well be added after the division.
+            residue.add_assign(&mut own_b, b.limb(limb))?;
+            for (own, out) in [&own_b, &own_a].into_iter().zip(&mut out) {
+                match &key.automorphism {
+                    None => out.limb_mut(limb).copy_from_slice(own),
+                    Some(rotation) => rotation.apply_limb(own, out.limb_mut(limb))?,
+                }
+            }
+        }
+        Ok(out)
     }
 }
 
-impl Scratch {
-    fn new(parameters: &Parameters, mod_up: &ModUp) -> Result<Self, CkksError> {
-        let (ring, basis) = (parameters.ring(), mod_up.extended_basis());
-        let degree = ring.degree();
-        Ok(Self {
-            sums: [Poly::zero(ring, basis)?, Poly::zero(ring, basis)?],
-            digits: AlignedBuffer::zeroed(mod_up.digit_count() * degree),
-            limbs: [(); 3].map(|()| AlignedBuffer::zeroed(degree)),
-            hoisted: Vec::new(),
-            divided: Poly::zero(ring, mod_up.basis())?,
-        })
-    }
+/// A sum over Q_ℓ·P modulo one of its primes.
+struct LimbSum<'a> {
+    limb: usize,
+    residue: &'a ResidueRing,
+    /// b and a.
+    outs: [&'a mut [u64]; 2],
+    /// Whether nothing was added yet; then `outs` hold another sum's remains.
+    empty: bool,
+}
+
+/// A ciphertext whose digits were made.
+#[derive(Clone, Copy)]
+struct Hoisted<'a> {
+    b: &'a Poly<Ntt>,
+    a: &'a Poly<Ntt>,
+    /// Prime by prime, one limb of every digit.
+    made: &'a [u64],
+    divider: &'a Divider,
 }

@@ -11,11 +11,14 @@
 //! primes is one division ([`Evaluator::switch_sum`], [`Evaluator::relinearize`] with `rescale`).
 
 mod accumulate;
+mod crew;
 mod linear;
 mod prepared;
 mod products;
+mod scratch;
 mod switch;
 
+pub use crew::{Alone, Crew, Task};
 pub use prepared::PreparedWeights;
 pub use products::Weight;
 pub use switch::SwitchTerm;
@@ -29,18 +32,27 @@ use crate::{CkksError, Parameters, Scale};
 
 /// Adds, multiplies, rotates and rescales ciphertexts of one set of parameters.
 ///
-/// Clones share the parameters and a pool of scratch memory, which grows to what concurrent calls need and is freed with the last clone.
+/// The parts of an operation are done by the evaluator's [`Crew`]; by default that is the calling thread.
+///
+/// Clones share the parameters, the crew and a pool of scratch memory, which grows to what concurrent calls need and is freed with the last clone.
 #[derive(Clone, Debug)]
 pub struct Evaluator {
     parameters: Parameters,
-    scratch: Arc<accumulate::Pool>,
+    crew: Arc<dyn Crew>,
+    scratch: Arc<scratch::Pool>,
 }
 
 impl Evaluator {
     /// An evaluator for these parameters.
     #[must_use]
     pub fn new(parameters: &Parameters) -> Self {
-        Self { parameters: parameters.clone(), scratch: Arc::default() }
+        Self::with_crew(parameters, Arc::new(Alone))
+    }
+
+    /// An evaluator whose operations are shared out among a crew.
+    #[must_use]
+    pub fn with_crew(parameters: &Parameters, crew: Arc<dyn Crew>) -> Self {
+        Self { parameters: parameters.clone(), crew, scratch: Arc::default() }
     }
 
     /// The parameters.

@@ -5,7 +5,7 @@
 //! sequential stream. And when several sums share their operands, as the rows of a linear layer do, each block of operands is gathered once
 //! and stays in the second-level cache while the rows pass over it.
 
-use adyton_ring::{AlignedBuffer, Basis, Ntt, Poly, TILE_LANES, Tile};
+use adyton_ring::{AlignedBuffer, Basis, Ntt, Poly, ResidueRing, TILE_LANES, Tile};
 
 use super::products::Weight;
 use super::{Common, Evaluator};
@@ -13,6 +13,9 @@ use crate::{Ciphertext, CkksError, OperandRole, ProductSum, Scale};
 
 /// Coefficients that are laid out together: 1 KiB of each polynomial.
 const BLOCK: usize = 128;
+
+/// Parts into which a prime's coefficients are cut for the crew.
+const STRETCHES: usize = 4;
 
 /// The weights and bias of one sum of products, in the order in which [`Evaluator::products_prepared`] reads them: prime by prime, vector
 /// by vector of [`TILE_LANES`] coefficients, weight by weight. It takes the same memory as the weights, which may be dropped.
@@ -196,19 +199,37 @@ impl Evaluator {
         let add = rows.iter().any(|row| row.bias.is_some());
         let polys: Vec<&Poly<Ntt>> =
             groups.iter().copied().flatten().flat_map(|x| [&x.b, &x.a]).collect();
-        let mut operands = AlignedBuffer::zeroed(polys.len() * len);
-        for (limb, residue) in self.parameters().ring().residues(&row.basis)?.enumerate() {
-            for start in (0..degree).step_by(len) {
-                let place = Place { limb, start, len };
-                place.interleave(&polys, &mut operands);
+        // Each part is a stretch of one prime's coefficients, which is multiplied block by block.
+        let stretch = (degree / STRETCHES).max(len);
+        let residues: Vec<&ResidueRing> = self.parameters().ring().residues(&row.basis)?.collect();
+        let mut limbs: Vec<[_; OUTS]> = sums
+            .iter_mut()
+            .map(|sum| sum.each_mut().map(|poly| poly.as_mut_slice().chunks_exact_mut(stretch)))
+            .collect();
+        let parts = (0..residues.len() * degree / stretch).map(|number| {
+            let outs = limbs.iter_mut().map(|limbs| limbs.each_mut().map(|limb| limb.next()));
+            (number * stretch, outs.collect::<Vec<_>>())
+        });
+        self.share(parts.collect::<Vec<_>>(), |(first, outs)| {
+            let (limb, first) = (first / degree, first % degree);
+            let mut outs: Vec<[_; OUTS]> = outs
+                .into_iter()
+                .map(|outs| outs.map(|out| out.unwrap_or_default().chunks_exact_mut(len)))
+                .collect();
+            let mut operands = self.scratch.lend(polys.len() * len);
+            for start in (first..first + stretch).step_by(len) {
+                Place { limb, start, len }.interleave(&polys, &mut operands);
                 let rows: Vec<&[u64]> =
                     rows.iter().map(|row| row.stream(limb, start, degree)).collect();
-                let mut outs: Vec<_> =
-                    sums.iter_mut().map(|sum| sum.each_mut().map(|poly| place.of(poly))).collect();
+                let mut outs: Vec<_> = outs
+                    .iter_mut()
+                    .map(|outs| outs.each_mut().map(|out| out.next().unwrap_or_default()))
+                    .collect();
                 let tile = Tile { rows: &rows, operands: &operands, terms, outs: &mut outs };
-                residue.tile(tile, add)?;
+                residues[limb].tile(tile, add)?;
             }
-        }
+            Ok(())
+        })?;
         Ok(())
     }
 
@@ -249,10 +270,5 @@ impl Place {
                 out[number * TILE_LANES..(number + 1) * TILE_LANES].copy_from_slice(words);
             }
         }
-    }
-
-    /// The block of one polynomial.
-    fn of(self, poly: &mut Poly<Ntt>) -> &mut [u64] {
-        &mut poly.limb_mut(self.limb)[self.start..self.start + self.len]
     }
 }

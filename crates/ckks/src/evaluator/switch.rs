@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use adyton_ring::{Ntt, Poly, Ring};
 
-use super::accumulate::{Accumulator, Rotated};
+use super::accumulate::{Rotated, Switcher};
 use super::{Common, Evaluator};
 use crate::{
     Ciphertext, CkksError, Degree2, EvaluationKey, InputKey, KeySet, KeySource, KeySpec,
@@ -107,23 +107,19 @@ impl Evaluator {
         };
         // All keys first: nothing is computed if one is missing.
         let found = rotations.iter().map(key_of).collect::<Result<Vec<_>, CkksError>>()?;
-        let mut hoisted = match found.iter().any(Option::is_some) {
-            false => None,
-            true => Some(Accumulator::new(self, x.level)?),
+        let needed: Vec<Arc<EvaluationKey>> = found.iter().flatten().cloned().collect();
+        let switched = match needed.is_empty() {
+            true => Vec::new(),
+            false => Switcher::new(self, x.level)?.hoisted([&x.b, &x.a], &needed)?,
         };
-        if let Some(hoisted) = &mut hoisted {
-            hoisted.hoist(&x.a)?;
-        }
+        let mut switched = switched.into_iter();
         let new = |b, a| Ciphertext::new(b, a, x.level, x.scale.clone());
-        found
-            .into_iter()
-            .map(|key| match (key, &mut hoisted) {
-                (Some(key), Some(hoisted)) => {
-                    hoisted.switch_hoisted(&x.b, &key).map(|[b, a]| new(b, a))
-                }
-                _ => Ok(new(x.b.clone(), x.a.clone())),
-            })
-            .collect()
+        let copy = || new(x.b.clone(), x.a.clone());
+        let image = |key: Option<_>| match key {
+            Some(_) => switched.next().map(|[b, a]| new(b, a)).ok_or(CkksError::Empty),
+            None => Ok(copy()),
+        };
+        found.into_iter().map(image).collect()
     }
 
     /// One rotation to the left.
@@ -185,18 +181,20 @@ impl Evaluator {
                 sums
             }
         } else {
-            let mut sum = Accumulator::new(self, level)?;
-            for (&rotation, group) in groups {
-                let mut rotated = Rotated { one: group.one.as_deref(), ..Rotated::default() };
-                for (&source, poly) in &group.by_source {
-                    match found.get(&(rotation, source)) {
-                        None => rotated.direct = Some(poly),
-                        Some(key) => rotated.switched.push((poly, Arc::clone(key))),
+            let contributions: Vec<Rotated<'_>> = groups
+                .iter()
+                .map(|(&rotation, group)| {
+                    let mut rotated = Rotated { one: group.one.as_deref(), ..Rotated::default() };
+                    for (&source, poly) in &group.by_source {
+                        match found.get(&(rotation, source)) {
+                            None => rotated.direct = Some(poly),
+                            Some(key) => rotated.switched.push((poly, Arc::clone(key))),
+                        }
                     }
-                }
-                sum.add(&rotated)?;
-            }
-            sum.divide(rescale)?
+                    rotated
+                })
+                .collect();
+            Switcher::new(self, level)?.sum(&contributions, rescale)?
         };
         Ok(Ciphertext::new(b, a, level_after, scale))
     }

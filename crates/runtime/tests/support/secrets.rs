@@ -48,7 +48,8 @@ impl Secrets {
     ) -> Encrypted {
         let weights = self.weights(program, weights, threads);
         let keys = self.keys(program, threads);
-        Encrypted::new(program, Arc::new(weights), Arc::new(keys)).unwrap()
+        let crew = adyton_runtime::crew(threads).unwrap();
+        Encrypted::new(program, Arc::new(weights), Arc::new(keys), crew).unwrap()
     }
 
     pub(crate) fn weights(
