@@ -10,6 +10,12 @@ use crate::{
     kernels::{Backend, MAX_COMBINED},
 };
 
+/// Coefficients that [`BaseConverter::convert_all`] takes through all its steps at once: 4 KiB of a limb.
+const STRETCH: usize = 512;
+
+/// Most primes that it does so for: 32 KiB of digits.
+const MAX_STRETCHES: usize = 8;
+
 /// How one limb follows from others: `addend + own·itself + Σ factors·digits`.
 #[derive(Debug, Clone)]
 struct Combination {
@@ -94,17 +100,54 @@ impl BaseConverter {
 
     /// Turns the coefficient limbs of the source basis, one after the other, into mixed-radix digits.
     pub(crate) fn to_digits(&self, ring: &Ring, limbs: &mut [u64]) {
+        self.stretch_to_digits(ring, limbs, self.degree);
+    }
+
+    /// [`Self::to_digits`] of `len` coefficients of every limb.
+    fn stretch_to_digits(&self, ring: &Ring, limbs: &mut [u64], len: usize) {
         for (position, step) in self.digits.iter().enumerate() {
-            let (before, rest) = limbs.split_at_mut(position * self.degree);
-            let before: Vec<&[u64]> = before.chunks_exact(self.degree).collect();
+            let (before, rest) = limbs.split_at_mut(position * len);
+            let before: Vec<&[u64]> = before.chunks_exact(len).collect();
             self.backend.combine_assign(
                 ring.modulus(step.prime),
                 step.addend,
                 step.own,
                 &step.factors,
                 &before,
-                &mut rest[..self.degree],
+                &mut rest[..len],
             );
+        }
+    }
+
+    /// Residues modulo all targets, one limb after the other, from the coefficient limbs of the source basis, which are
+    /// spent. It goes through memory once, in stretches that stay in the first-level cache. With `LAZY` residues are as
+    /// [`Self::convert`] makes them.
+    pub(crate) fn convert_all<const LAZY: bool>(
+        &self,
+        ring: &Ring,
+        limbs: &mut [u64],
+        out: &mut [u64],
+    ) {
+        let stretch = STRETCH.min(self.degree);
+        let mut digits = [0; MAX_STRETCHES * STRETCH];
+        let Some(digits) = digits.get_mut(..self.digits.len() * stretch) else {
+            // So many primes that a stretch of each is no longer small.
+            self.to_digits(ring, limbs);
+            for (position, out) in out.chunks_exact_mut(self.degree).enumerate() {
+                self.convert::<LAZY>(ring, limbs, position, out);
+            }
+            return;
+        };
+        for start in (0..self.degree).step_by(stretch) {
+            let sources = limbs.chunks_exact(self.degree);
+            for (limb, digits) in sources.zip(digits.chunks_exact_mut(stretch)) {
+                digits.copy_from_slice(&limb[start..start + stretch]);
+            }
+            self.stretch_to_digits(ring, digits, stretch);
+            let digits: Vec<&[u64]> = digits.chunks_exact(stretch).collect();
+            for (target, out) in self.targets.iter().zip(out.chunks_exact_mut(self.degree)) {
+                self.combine::<LAZY>(ring, target, &digits, &mut out[start..start + stretch]);
+            }
         }
     }
 
@@ -117,13 +160,25 @@ impl BaseConverter {
         position: usize,
         out: &mut [u64],
     ) {
-        let target = &self.targets[position];
-        if LAZY && target.factors == [1] {
-            self.backend.offset(digits, target.addend, out);
-            return;
-        }
         let digits: Vec<&[u64]> = digits.chunks_exact(self.degree).collect();
-        let modulus = ring.modulus(target.prime);
-        self.backend.combine(modulus, target.addend, &target.factors, &digits, out);
+        self.combine::<LAZY>(ring, &self.targets[position], &digits, out);
+    }
+
+    fn combine<const LAZY: bool>(
+        &self,
+        ring: &Ring,
+        target: &Combination,
+        digits: &[&[u64]],
+        out: &mut [u64],
+    ) {
+        match digits {
+            [digit] if LAZY && target.factors == [1] => {
+                self.backend.offset(digit, target.addend, out);
+            }
+            _ => {
+                let modulus = ring.modulus(target.prime);
+                self.backend.combine(modulus, target.addend, &target.factors, digits, out);
+            }
+        }
     }
 }

@@ -104,64 +104,51 @@ impl Divider {
         }
     }
 
-    /// Turns the argument's limbs at [`Self::dropped`], one after the other, into the remainder that [`Self::finish_limb`]
-    /// takes: one inverse transform a prime.
+    /// What [`Self::finish_limb`] takes off each limb of the result, written to `corrections` limb by limb, from the argument's limbs at
+    /// [`Self::dropped`], which are spent: one inverse transform a prime.
     ///
     /// # Errors
     /// [`RingError::Length`].
-    pub fn remainder_in_place(&self, limbs: &mut [u64]) -> Result<(), RingError> {
+    pub fn corrections(
+        &self,
+        dropped: &mut [u64],
+        corrections: &mut [u64],
+    ) -> Result<(), RingError> {
         let n = self.ring.degree();
-        self.check_remainder(limbs)?;
-        for (&(prime, _), limb) in self.dropped.iter().zip(limbs.chunks_exact_mut(n)) {
+        check_length(self.dropped.len() * n, dropped)?;
+        check_length(self.to.len() * n, corrections)?;
+        for (&(prime, _), limb) in self.dropped.iter().zip(dropped.chunks_exact_mut(n)) {
             self.ring.residue(prime).inverse_in_place(limb)?;
         }
-        self.converter.to_digits(&self.ring, limbs);
+        self.converter.convert_all::<true>(&self.ring, dropped, corrections);
         Ok(())
     }
 
     /// One limb of the result in the NTT domain: one forward transform. `limb` holds the argument's limb at
-    /// [`Self::source`] of `target`, or anything when there is none.
+    /// [`Self::source`] of `target`, or anything when there is none; its correction is spent.
     ///
     /// # Errors
     /// [`RingError::Length`], [`RingError::OutOfRange`].
     pub fn finish_limb(
         &self,
-        remainder: &[u64],
         target: usize,
+        correction: &mut [u64],
         limb: &mut [u64],
-        scratch: &mut [u64],
     ) -> Result<(), RingError> {
-        self.check_remainder(remainder)?;
         let count = self.sources.len();
         let (Some(source), Some(prime)) = (self.sources.get(target), self.to.iter().nth(target))
         else {
             return Err(RingError::OutOfRange { what: "limb", index: target, count });
         };
+        check_length(self.ring.degree(), limb)?;
         let residue = self.ring.residue(prime);
-        for found in [limb.len(), scratch.len()] {
-            let expected = self.ring.degree();
-            if found != expected {
-                return Err(RingError::Length { expected, found });
-            }
-        }
+        residue.forward_in_place(correction)?;
         match *source {
-            Source::Kept { factor, .. } => {
-                self.converter.convert::<true>(&self.ring, remainder, target, scratch);
-                residue.forward_in_place(scratch)?;
-                residue.sub_scale_assign(limb, scratch, factor)
-            }
+            Source::Kept { factor, .. } => residue.sub_scale_assign(limb, correction, factor),
             Source::Added => {
-                self.converter.convert::<true>(&self.ring, remainder, target, limb);
-                residue.forward_in_place(limb)
+                limb.copy_from_slice(correction);
+                Ok(())
             }
-        }
-    }
-
-    fn check_remainder(&self, limbs: &[u64]) -> Result<(), RingError> {
-        let expected = self.dropped.len() * self.ring.degree();
-        match limbs.len() {
-            found if found == expected => Ok(()),
-            found => Err(RingError::Length { expected, found }),
         }
     }
 
@@ -173,18 +160,19 @@ impl Divider {
     pub fn apply(&self, x: &Poly<Ntt>) -> Result<Poly<Ntt>, RingError> {
         self.from.check_same(x.basis())?;
         let n = self.ring.degree();
-        let mut remainder = AlignedBuffer::zeroed(self.dropped.len() * n);
-        for (position, limb) in self.dropped().zip(remainder.chunks_exact_mut(n)) {
+        let mut dropped = AlignedBuffer::zeroed(self.dropped.len() * n);
+        for (position, limb) in self.dropped().zip(dropped.chunks_exact_mut(n)) {
             limb.copy_from_slice(x.limb(position));
         }
-        self.remainder_in_place(&mut remainder)?;
-        let mut scratch = AlignedBuffer::zeroed(n);
+        let mut corrections = AlignedBuffer::zeroed(self.to.len() * n);
+        self.corrections(&mut dropped, &mut corrections)?;
         let mut out = Poly::zero(&self.ring, &self.to)?;
-        for (target, limb) in out.limbs_mut().enumerate() {
+        let limbs = out.limbs_mut().zip(corrections.chunks_exact_mut(n));
+        for (target, (limb, correction)) in limbs.enumerate() {
             if let Some(position) = self.source(target) {
                 limb.copy_from_slice(x.limb(position));
             }
-            self.finish_limb(&remainder, target, limb, &mut scratch)?;
+            self.finish_limb(target, correction, limb)?;
         }
         Ok(out)
     }
@@ -196,24 +184,28 @@ impl Divider {
     pub fn apply_coeff(&self, x: &Poly<Coeff>) -> Result<Poly<Coeff>, RingError> {
         self.from.check_same(x.basis())?;
         let n = self.ring.degree();
-        let mut remainder = AlignedBuffer::zeroed(self.dropped.len() * n);
-        for (&(_, position), limb) in self.dropped.iter().zip(remainder.chunks_exact_mut(n)) {
+        let mut dropped = AlignedBuffer::zeroed(self.dropped.len() * n);
+        for (position, limb) in self.dropped().zip(dropped.chunks_exact_mut(n)) {
             limb.copy_from_slice(x.limb(position));
         }
-        self.converter.to_digits(&self.ring, &mut remainder);
         let mut out = Poly::zero(&self.ring, &self.to)?;
-        let mut scratch = AlignedBuffer::zeroed(n);
+        self.converter.convert_all::<false>(&self.ring, &mut dropped, out.as_mut_slice());
+        let mut correction = AlignedBuffer::zeroed(n);
         let limbs = self.sources.iter().zip(self.ring.residues(&self.to)?).zip(out.limbs_mut());
-        for (target, ((source, residue), limb)) in limbs.enumerate() {
-            self.converter.convert::<false>(&self.ring, &remainder, target, &mut scratch);
-            match *source {
-                Source::Kept { position, factor } => {
-                    limb.copy_from_slice(x.limb(position));
-                    residue.sub_scale_assign(limb, &scratch, factor)?;
-                }
-                Source::Added => limb.copy_from_slice(&scratch),
+        for ((source, residue), limb) in limbs {
+            if let Source::Kept { position, factor } = *source {
+                correction.copy_from_slice(limb);
+                limb.copy_from_slice(x.limb(position));
+                residue.sub_scale_assign(limb, &correction, factor)?;
             }
         }
         Ok(out)
+    }
+}
+
+fn check_length(expected: usize, limbs: &[u64]) -> Result<(), RingError> {
+    match limbs.len() {
+        found if found == expected => Ok(()),
+        found => Err(RingError::Length { expected, found }),
     }
 }

@@ -201,25 +201,27 @@ impl<'e> Switcher<'e> {
     fn divide(&self, sums: [&[u64]; 2], rescale: bool) -> Result<[Poly<Ntt>; 2], CkksError> {
         let (evaluator, n) = (self.evaluator, self.degree());
         let divider = evaluator.parameters.mod_down(self.level, rescale)?;
-        let remainders = evaluator.share(sums, |sum| {
+        let mut corrections = evaluator.share(sums, |sum| {
             let mut dropped = self.lend(divider.dropped().len());
             for (position, out) in divider.dropped().zip(dropped.chunks_exact_mut(n)) {
                 out.copy_from_slice(&sum[position * n..(position + 1) * n]);
             }
-            divider.remainder_in_place(&mut dropped)?;
-            Ok(dropped)
+            let mut corrections = self.lend(divider.to().len());
+            divider.corrections(&mut dropped, &mut corrections)?;
+            Ok(corrections)
         })?;
         let ring = evaluator.parameters.ring();
         let mut out = [Poly::zero(ring, divider.to())?, Poly::zero(ring, divider.to())?];
-        let parts = out.iter_mut().zip(sums).zip(&remainders);
-        let parts = parts.flat_map(|((out, sum), remainder)| {
-            out.limbs_mut().enumerate().map(move |(target, limb)| (target, limb, sum, remainder))
+        let parts = out.iter_mut().zip(sums).zip(&mut corrections);
+        let parts = parts.flat_map(|((out, sum), corrections)| {
+            let limbs = out.limbs_mut().zip(corrections.chunks_exact_mut(n)).enumerate();
+            limbs.map(move |(target, (limb, correction))| (target, limb, correction, sum))
         });
-        evaluator.share(parts, |(target, limb, sum, remainder)| {
+        evaluator.share(parts, |(target, limb, correction, sum)| {
             if let Some(position) = divider.source(target) {
                 limb.copy_from_slice(&sum[position * n..(position + 1) * n]);
             }
-            Ok(divider.finish_limb(remainder, target, limb, &mut self.lend(1))?)
+            Ok(divider.finish_limb(target, correction, limb)?)
         })?;
         Ok(out)
     }
@@ -253,23 +255,25 @@ impl<'e> Switcher<'e> {
             let len = self.mod_up.digit_count() * n;
             &made[limb * len..(limb + 1) * len]
         };
-        let dropped = divider.dropped().len();
-        let mut remainders = [self.lend(dropped), self.lend(dropped)];
-        let [remainder_b, remainder_a] = &mut remainders;
-        let outs = remainder_b.chunks_exact_mut(n).zip(remainder_a.chunks_exact_mut(n));
+        let count = divider.dropped().len();
+        let mut dropped = [self.lend(count), self.lend(count)];
+        let [dropped_b, dropped_a] = &mut dropped;
+        let outs = dropped_b.chunks_exact_mut(n).zip(dropped_a.chunks_exact_mut(n));
         for (position, (b, a)) in divider.dropped().zip(outs) {
             residues[position]
                 .dot2(&self.terms(position, hoisted.a, made(position), key), [b, a])?;
         }
-        for remainder in &mut remainders {
-            divider.remainder_in_place(remainder)?;
+        let kept = divider.to().len();
+        let mut corrections = [self.lend(kept), self.lend(kept)];
+        for (dropped, corrections) in dropped.iter_mut().zip(&mut corrections) {
+            divider.corrections(dropped, corrections)?;
         }
         let mut out = [Poly::zero(ring, divider.to())?, Poly::zero(ring, divider.to())?];
-        let [mut own_b, mut own_a, mut scratch] = [(); 3].map(|()| self.lend(1));
-        for (limb, residue) in residues.iter().take(divider.to().len()).enumerate() {
+        let [mut own_b, mut own_a] = [self.lend(1), self.lend(1)];
+        for (limb, residue) in residues.iter().take(kept).enumerate() {
             residue.dot2(&self.terms(limb, a, made(limb), key), [&mut own_b, &mut own_a])?;
-            for (own, remainder) in [&mut own_b, &mut own_a].into_iter().zip(&remainders) {
-                divider.finish_limb(remainder, limb, own, &mut scratch)?;
+            for (own, corrections) in [&mut own_b, &mut own_a].into_iter().zip(&mut corrections) {
+                divider.finish_limb(limb, &mut corrections[limb * n..(limb + 1) * n], own)?;
             }
             // P·b over P is b exactly, so it may as well be added after the division.
             residue.add_assign(&mut own_b, b.limb(limb))?;

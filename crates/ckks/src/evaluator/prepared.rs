@@ -11,8 +11,11 @@ use super::products::Weight;
 use super::{Common, Evaluator};
 use crate::{Ciphertext, CkksError, OperandRole, ProductSum, Scale};
 
-/// Coefficients that are laid out together: 1 KiB of each polynomial.
+/// Most coefficients that are laid out together: 1 KiB of each polynomial.
 const BLOCK: usize = 128;
+
+/// Words of operands that may be laid out together: a quarter of the second-level cache.
+const OPERAND_WORDS: usize = 1 << 15;
 
 /// Parts into which a prime's coefficients are cut for the crew.
 const STRETCHES: usize = 4;
@@ -195,10 +198,11 @@ impl Evaluator {
     ) -> Result<(), CkksError> {
         let Some(row) = rows.first() else { return Ok(()) };
         let (degree, terms) = (self.parameters().degree(), row.count);
-        let len = BLOCK.min(degree);
         let add = rows.iter().any(|row| row.bias.is_some());
         let polys: Vec<&Poly<Ntt>> =
             groups.iter().copied().flatten().flat_map(|x| [&x.b, &x.a]).collect();
+        let fitting = (OPERAND_WORDS / polys.len().max(1)).max(1).ilog2();
+        let len = (1 << fitting).clamp(4 * TILE_LANES, BLOCK).min(degree);
         // Each part is a stretch of one prime's coefficients, which is multiplied block by block.
         let stretch = (degree / STRETCHES).max(len);
         let residues: Vec<&ResidueRing> = self.parameters().ring().residues(&row.basis)?.collect();
