@@ -97,7 +97,7 @@ fn tile_8_rows_32_terms_64_coefficients(bencher: Bencher<'_, '_>, groups: usize)
         let mut outs: Vec<[&mut [u64]; 4]> =
             (0..8 * groups).map(|_| [(); 4].map(|()| sums.next().unwrap())).collect();
         let tile = Tile { rows: &rows, operands: &operands, terms: 32, outs: &mut outs };
-        ring.residue(0).tile(black_box(tile), false)
+        ring.residue(0).tile(black_box(tile))
     });
 }
 

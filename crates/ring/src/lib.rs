@@ -60,7 +60,7 @@ mod switch;
 
 pub use automorphism::Automorphism;
 pub use basis::Basis;
-pub use buffer::AlignedBuffer;
+pub use buffer::{AlignedBuffer, BufferPool};
 pub use divide::Divider;
 pub use error::RingError;
 pub use kernels::{Kernel, PairTerm, SingleTerm, TILE_LANES, Tile};

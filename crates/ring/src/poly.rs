@@ -1,10 +1,11 @@
 //! Polynomials by residues.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use zeroize::Zeroize;
 
-use crate::{AlignedBuffer, Basis, Ring, RingError};
+use crate::{AlignedBuffer, Basis, BufferPool, Ring, RingError};
 
 mod sealed {
     pub trait Sealed {}
@@ -66,6 +67,17 @@ impl<D: Domain> Poly<D> {
             data: AlignedBuffer::zeroed(basis.len() * degree),
             domain: PhantomData,
         })
+    }
+
+    /// A polynomial in memory of a pool, whose limbs hold anything until they are written.
+    ///
+    /// # Errors
+    /// [`RingError::RingMismatch`] for a basis of another ring.
+    pub fn lent(ring: &Ring, basis: &Basis, pool: &Arc<BufferPool>) -> Result<Self, RingError> {
+        ring.check_basis(basis)?;
+        let degree = ring.degree();
+        let data = pool.lend(basis.len() * degree);
+        Ok(Self { basis: basis.clone(), degree, data, domain: PhantomData })
     }
 
     /// The polynomial's basis.

@@ -160,22 +160,17 @@ impl ResidueRing {
     }
 
     /// [`Self::dot4`] or [`Self::dot2`] of rows of weights with groups of operands: each weight is loaded once for two or three groups, and
-    /// operands stay in the first-level cache while the rows pass over them. With `add` sums are added to what the outputs hold.
+    /// operands stay in the first-level cache while the rows pass over them.
     ///
     /// # Errors
     /// [`RingError::Length`] unless all lengths are as [`Tile`] says.
-    pub fn tile<const OUTS: usize>(
-        &self,
-        tile: Tile<'_, '_, OUTS>,
-        add: bool,
-    ) -> Result<(), RingError> {
+    pub fn tile<const OUTS: usize>(&self, tile: Tile<'_, '_, OUTS>) -> Result<(), RingError> {
         const { assert!(OUTS == 2 || OUTS == 4, "one or two components of a weight") };
         tile.check()?;
-        match (tile.operands.is_empty(), add) {
-            (true, true) => {}
-            (true, false) => tile.outs.iter_mut().flatten().for_each(|out| out.fill(0)),
-            (false, true) => self.backend.tile::<OUTS, true>(self.modulus(), tile),
-            (false, false) => self.backend.tile::<OUTS, false>(self.modulus(), tile),
+        if tile.operands.is_empty() {
+            tile.outs.iter_mut().flatten().for_each(|out| out.fill(0));
+        } else {
+            self.backend.tile(self.modulus(), tile);
         }
         Ok(())
     }

@@ -6,10 +6,9 @@
 
 use std::sync::Arc;
 
-use adyton_ring::{Digits, Divider, ModUp, Ntt, Poly, ResidueRing, SingleTerm};
+use adyton_ring::{AlignedBuffer, Digits, Divider, ModUp, Ntt, Poly, ResidueRing, SingleTerm};
 
 use super::Evaluator;
-use super::scratch::Lent;
 use crate::{CkksError, EvaluationKey};
 
 /// Contributions whose digits are kept in memory at once.
@@ -55,8 +54,8 @@ impl<'e> Switcher<'e> {
     }
 
     /// Scratch of `limbs` limbs.
-    fn lend(&self, limbs: usize) -> Lent<'e> {
-        self.evaluator.scratch.lend(limbs * self.degree())
+    fn lend(&self, limbs: usize) -> AlignedBuffer {
+        self.evaluator.pool.lend(limbs * self.degree())
     }
 
     /// The sum of all contributions over P; with `rescale` over the level's factor too.
@@ -210,8 +209,7 @@ impl<'e> Switcher<'e> {
             divider.corrections(&mut dropped, &mut corrections)?;
             Ok(corrections)
         })?;
-        let ring = evaluator.parameters.ring();
-        let mut out = [Poly::zero(ring, divider.to())?, Poly::zero(ring, divider.to())?];
+        let mut out = [evaluator.unset(divider.to())?, evaluator.unset(divider.to())?];
         let parts = out.iter_mut().zip(sums).zip(&mut corrections);
         let parts = parts.flat_map(|((out, sum), corrections)| {
             let limbs = out.limbs_mut().zip(corrections.chunks_exact_mut(n)).enumerate();
@@ -268,7 +266,7 @@ impl<'e> Switcher<'e> {
         for (dropped, corrections) in dropped.iter_mut().zip(&mut corrections) {
             divider.corrections(dropped, corrections)?;
         }
-        let mut out = [Poly::zero(ring, divider.to())?, Poly::zero(ring, divider.to())?];
+        let mut out = [self.evaluator.unset(divider.to())?, self.evaluator.unset(divider.to())?];
         let [mut own_b, mut own_a] = [self.lend(1), self.lend(1)];
         for (limb, residue) in residues.iter().take(kept).enumerate() {
             residue.dot2(&self.terms(limb, a, made(limb), key), [&mut own_b, &mut own_a])?;

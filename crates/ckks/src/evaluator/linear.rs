@@ -57,7 +57,8 @@ impl Evaluator {
     /// [`CkksError::ForeignOperand`].
     pub fn square(&self, x: &Ciphertext<ResultKey>) -> Result<Degree2, CkksError> {
         self.check_polys(x.level, &[&x.b, &x.a])?;
-        let mut parts = [self.zero(x.level)?, self.zero(x.level)?, self.zero(x.level)?];
+        let unset = || self.unset(x.b.basis());
+        let mut parts = [unset()?, unset()?, unset()?];
         let residues = self.parameters().ring().residues(x.b.basis())?;
         let [p0, p1, p2] = &mut parts;
         let outs = p0.limbs_mut().zip(p1.limbs_mut()).zip(p2.limbs_mut());

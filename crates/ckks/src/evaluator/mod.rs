@@ -15,7 +15,6 @@ mod crew;
 mod linear;
 mod prepared;
 mod products;
-mod scratch;
 mod switch;
 
 pub use crew::{Alone, Crew, Task};
@@ -25,7 +24,7 @@ pub use switch::SwitchTerm;
 
 use std::sync::Arc;
 
-use adyton_ring::{Ntt, Poly};
+use adyton_ring::{Basis, BufferPool, Ntt, Poly};
 
 use crate::ciphertext::check_basis;
 use crate::{CkksError, Parameters, Scale};
@@ -34,12 +33,13 @@ use crate::{CkksError, Parameters, Scale};
 ///
 /// The parts of an operation are done by the evaluator's [`Crew`]; by default that is the calling thread.
 ///
-/// Clones share the parameters, the crew and a pool of scratch memory, which grows to what concurrent calls need and is freed with the last clone.
+/// Clones share the parameters, the crew and a pool of memory, from which all results come and to which they return when they are
+/// dropped; it is freed with the last of them.
 #[derive(Clone, Debug)]
 pub struct Evaluator {
     parameters: Parameters,
     crew: Arc<dyn Crew>,
-    scratch: Arc<scratch::Pool>,
+    pool: Arc<BufferPool>,
 }
 
 impl Evaluator {
@@ -52,7 +52,7 @@ impl Evaluator {
     /// An evaluator whose operations are shared out among a crew.
     #[must_use]
     pub fn with_crew(parameters: &Parameters, crew: Arc<dyn Crew>) -> Self {
-        Self { parameters: parameters.clone(), crew, scratch: Arc::default() }
+        Self { parameters: parameters.clone(), crew, pool: Arc::default() }
     }
 
     /// The parameters.
@@ -63,6 +63,11 @@ impl Evaluator {
 
     fn zero(&self, level: u8) -> Result<Poly<Ntt>, CkksError> {
         Ok(Poly::zero(self.parameters.ring(), self.parameters.basis(level)?)?)
+    }
+
+    /// A polynomial whose limbs hold anything until they are written.
+    fn unset(&self, basis: &Basis) -> Result<Poly<Ntt>, CkksError> {
+        Ok(Poly::lent(self.parameters.ring(), basis, &self.pool)?)
     }
 
     fn check_polys(&self, level: u8, polys: &[&Poly<Ntt>]) -> Result<(), CkksError> {

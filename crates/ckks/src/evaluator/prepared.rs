@@ -171,7 +171,7 @@ impl Evaluator {
         for row in rows {
             let mut sums_of_row = Vec::with_capacity(groups.len());
             for _ in groups {
-                sums_of_row.push(self.biased(row, level, &scale)?);
+                sums_of_row.push(self.unset_sum(row, &scale)?);
             }
             sums.push(sums_of_row);
         }
@@ -189,7 +189,7 @@ impl Evaluator {
         Ok(sums)
     }
 
-    /// Adds all products to `sums`, the components of every group of each row, which hold zero or a bias.
+    /// Writes all products, with each row's bias, to `sums`: the components of every group of each row.
     fn multiply<K: OperandRole, const OUTS: usize>(
         &self,
         rows: &[&PreparedWeights],
@@ -198,7 +198,6 @@ impl Evaluator {
     ) -> Result<(), CkksError> {
         let Some(row) = rows.first() else { return Ok(()) };
         let (degree, terms) = (self.parameters().degree(), row.count);
-        let add = rows.iter().any(|row| row.bias.is_some());
         let polys: Vec<&Poly<Ntt>> =
             groups.iter().copied().flatten().flat_map(|x| [&x.b, &x.a]).collect();
         let fitting = (OPERAND_WORDS / polys.len().max(1)).max(1).ilog2();
@@ -220,38 +219,44 @@ impl Evaluator {
                 .into_iter()
                 .map(|outs| outs.map(|out| out.unwrap_or_default().chunks_exact_mut(len)))
                 .collect();
-            let mut operands = self.scratch.lend(polys.len() * len);
+            let mut operands = self.pool.lend(polys.len() * len);
             for start in (first..first + stretch).step_by(len) {
                 Place { limb, start, len }.interleave(&polys, &mut operands);
-                let rows: Vec<&[u64]> =
+                let streams: Vec<&[u64]> =
                     rows.iter().map(|row| row.stream(limb, start, degree)).collect();
                 let mut outs: Vec<_> = outs
                     .iter_mut()
                     .map(|outs| outs.each_mut().map(|out| out.next().unwrap_or_default()))
                     .collect();
-                let tile = Tile { rows: &rows, operands: &operands, terms, outs: &mut outs };
-                residues[limb].tile(tile, add)?;
+                let tile = Tile { rows: &streams, operands: &operands, terms, outs: &mut outs };
+                residues[limb].tile(tile)?;
+                for (row, outs) in rows.iter().zip(outs.chunks_exact_mut(groups.len())) {
+                    for (number, poly) in row.bias.iter().flat_map(|bias| bias.0.iter().enumerate())
+                    {
+                        let bias = &poly.limb(limb)[start..start + len];
+                        for out in outs.iter_mut() {
+                            residues[limb].add_assign(out[number], bias)?;
+                        }
+                    }
+                }
             }
             Ok(())
         })?;
         Ok(())
     }
 
-    /// The bias, or zero, as a sum.
-    fn biased<K: OperandRole>(
+    /// A sum of a row's products that holds anything until it is written.
+    fn unset_sum<K: OperandRole>(
         &self,
         row: &PreparedWeights,
-        level: u8,
         scale: &Scale,
     ) -> Result<ProductSum<K>, CkksError> {
-        let mut bias = row.bias.iter().flat_map(|(polys, _)| polys.iter().cloned());
-        let mut next = || bias.next().map_or_else(|| self.zero(level), Ok);
-        let one = next()?;
+        let unset = || self.unset(&row.basis);
         let encrypted = match row.is_encrypted() {
-            true => Some([next()?, self.zero(level)?]),
+            true => Some([unset()?, unset()?]),
             false => None,
         };
-        Ok(ProductSum::new(one, self.zero(level)?, encrypted, level, scale.clone()))
+        Ok(ProductSum::new(unset()?, unset()?, encrypted, row.level, scale.clone()))
     }
 }
 

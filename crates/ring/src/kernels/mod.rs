@@ -289,16 +289,12 @@ impl Backend {
         dispatch!(self, dot4::<ADD>(m, terms, outs));
     }
 
-    /// The sums of a tile that is not empty and has lengths as [`Tile::check`] wants them, plus what its outputs held if `ADD`.
-    pub(crate) fn tile<const OUTS: usize, const ADD: bool>(
-        self,
-        m: &Modulus,
-        tile: Tile<'_, '_, OUTS>,
-    ) {
+    /// The sums of a tile that is not empty and has lengths as [`Tile::check`] wants them.
+    pub(crate) fn tile<const OUTS: usize>(self, m: &Modulus, tile: Tile<'_, '_, OUTS>) {
         match self {
-            Self::Portable => portable::tile::<OUTS, ADD>(m, tile),
+            Self::Portable => portable::tile::<OUTS>(m, tile),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(proof) => avx512::tile::<OUTS, ADD>(proof, m, tile),
+            Self::Avx512(proof) => avx512::tile::<OUTS>(proof, m, tile),
         }
     }
 

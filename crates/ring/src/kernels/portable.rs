@@ -143,7 +143,7 @@ pub(super) fn dot4<const ADD: bool>(
     });
 }
 
-pub(super) fn tile<const OUTS: usize, const ADD: bool>(m: &Modulus, tile: Tile<'_, '_, OUTS>) {
+pub(super) fn tile<const OUTS: usize>(m: &Modulus, tile: Tile<'_, '_, OUTS>) {
     let Tile { rows, operands, terms, outs } = tile;
     let (parts, groups) = (OUTS / 2, outs.len() / rows.len());
     let (step, width) = (parts * TILE_LANES * terms, 2 * TILE_LANES * terms);
@@ -157,7 +157,7 @@ pub(super) fn tile<const OUTS: usize, const ADD: bool>(m: &Modulus, tile: Tile<'
                 let operands = operands.chunks_exact(2 * TILE_LANES);
                 let terms: Vec<(&[u64], &[u64])> = weights.iter().copied().zip(operands).collect();
                 let terms = Checked { terms: &terms, len: TILE_LANES };
-                dot::<OUTS, ADD, _>(m, terms, outs, |sums, start, width, (weight, operand)| {
+                dot::<OUTS, false, _>(m, terms, outs, |sums, start, width, (weight, operand)| {
                     let products = operand
                         .chunks_exact(TILE_LANES)
                         .flat_map(|x| weight.chunks_exact(TILE_LANES).map(move |w| (w, x)));

@@ -68,11 +68,7 @@ entries! {
 }
 
 #[inline]
-pub(super) fn tile<const OUTS: usize, const ADD: bool>(
-    _: Avx512,
-    m: &Modulus,
-    tile: Tile<'_, '_, OUTS>,
-) {
+pub(super) fn tile<const OUTS: usize>(_: Avx512, m: &Modulus, tile: Tile<'_, '_, OUTS>) {
     // SAFETY: an `Avx512` exists only where the processor has the features.
-    unsafe { tile::tile::<OUTS, ADD>(m, tile) }
+    unsafe { tile::tile::<OUTS>(m, tile) }
 }

@@ -21,7 +21,7 @@ const MOST_GROUPS: usize = 3;
 type Sums<const OUTS: usize> = [[__m512i; 2]; OUTS];
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-pub(super) fn tile<const OUTS: usize, const ADD: bool>(m: &Modulus, tile: Tile<'_, '_, OUTS>) {
+pub(super) fn tile<const OUTS: usize>(m: &Modulus, tile: Tile<'_, '_, OUTS>) {
     let c = Constants::new(m);
     let Tile { rows, operands, terms, outs } = tile;
     // Words that one vector takes of a row and of a group.
@@ -46,9 +46,9 @@ pub(super) fn tile<const OUTS: usize, const ADD: bool>(m: &Modulus, tile: Tile<'
                 // the row goes on it does so for another vector.
                 unsafe {
                     match several {
-                        1 => multiply::<1, OUTS, ADD>(&c, weights, x, next, at, outs),
-                        2 => multiply::<2, OUTS, ADD>(&c, weights, x, next, at, outs),
-                        _ => multiply::<3, OUTS, ADD>(&c, weights, x, next, at, outs),
+                        1 => multiply::<1, OUTS>(&c, weights, x, next, at, outs),
+                        2 => multiply::<2, OUTS>(&c, weights, x, next, at, outs),
+                        _ => multiply::<3, OUTS>(&c, weights, x, next, at, outs),
                     }
                 }
             }
@@ -63,7 +63,7 @@ pub(super) fn tile<const OUTS: usize, const ADD: bool>(m: &Modulus, tile: Tile<'
 /// `weights` are whole terms, `x` has as many for each group, and `outs` are `G` times slices of `at + 8` or more words.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-unsafe fn multiply<const G: usize, const OUTS: usize, const ADD: bool>(
+unsafe fn multiply<const G: usize, const OUTS: usize>(
     c: &Constants,
     weights: &[u64],
     x: &[u64],
@@ -76,13 +76,6 @@ unsafe fn multiply<const G: usize, const OUTS: usize, const ADD: bool>(
     let mut sums: [Sums<OUTS>; G] = [[[_mm512_setzero_si512(); 2]; OUTS]; G];
     // SAFETY: the caller's promise: every load and store is of a term below `terms` or at `at`. Fetching is a hint at any address.
     unsafe {
-        if ADD {
-            for (sums, outs) in sums.iter_mut().zip(&*outs) {
-                for (sum, out) in sums.iter_mut().zip(outs) {
-                    sum[0] = load(out.as_ptr().add(at));
-                }
-            }
-        }
         for first in (0..terms).step_by(MAX_LAZY_TERMS) {
             if first > 0 {
                 for [low, high] in sums.iter_mut().flatten() {
