@@ -11,9 +11,8 @@ use thiserror::Error;
 
 use crate::{Backend, Operands, Place, ProductRow, Rotatable, Switchable, Weights};
 
-/// Operands of one block of coefficients that the second-level cache holds beside the weights that pass over them. The
-/// evaluator's blocks take 1 KiB of an operand (`PreparedWeights`).
-const CACHED_OPERANDS: usize = 512;
+/// Operands of which the second-level cache holds a few coefficients beside the weights that pass over them.
+pub(crate) const CACHED_OPERANDS: usize = 512;
 
 /// Why the CKKS backend could not carry out a step. A verified program with its own weights, keys and inputs gives no such
 /// error.

@@ -3,10 +3,13 @@
 use adyton_ckks::{Parameters, ParametersError};
 use adyton_program::{Form, ModelPrivacy, Step, ValueType, VerifiedProgram};
 
-use crate::{Schedule, executor::window};
+use crate::{Schedule, encrypted::CACHED_OPERANDS, executor::window};
 
 /// Bytes of a residue.
 const RESIDUE: u64 = size_of::<u64>() as u64;
+
+/// Bytes of an operand that a thread keeps beside others while it multiplies.
+const GATHERED: u64 = 512;
 
 /// Memory in bytes, by what it is for. Figures count residues, which is nearly everything that is asked of the allocator; allocators
 /// round up and keep some of what is freed, so leave them a quarter.
@@ -120,12 +123,14 @@ impl Sizes {
         let operand = step.operands().next().and_then(|value| program.value_type(value));
         let level = operand.map(|value| self.level(value.level)).unwrap_or_default();
         match step {
-            // All digits of one component over the extended basis, two accumulators and their images; digits and sums of
-            // the other components over the level's own primes.
+            // Of rotations: all digits of one component over the extended basis, and for one rotation the part of both polynomials that is
+            // divided away and what that leaves. Of sums: two accumulators, the digits of some components, and the same for both.
             Step::Rotations { .. } | Step::SwitchSum { .. } | Step::Relinearize { .. } => {
-                (level.digits + 4) * level.extended + 8 * level.poly
+                (level.digits + 4) * level.extended + 14 * level.poly
             }
-            Step::Products { .. } | Step::Square { .. } => 0,
+            // A few coefficients of all operands.
+            Step::Products { terms, .. } => GATHERED * terms.len().max(CACHED_OPERANDS) as u64,
+            Step::Square { .. } => 0,
         }
     }
 }

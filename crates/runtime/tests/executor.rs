@@ -425,7 +425,7 @@ fn progress_rises_to_the_total_and_the_profile_counts_tasks() {
     let outcome = bench.executor.run(&backend, bench.inputs(&backend, groups), &options).unwrap();
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted_by(|earlier, later| earlier < later));
-    let schedule = bench.schedule(3);
+    let schedule = bench.schedule();
     assert_eq!(seen.last(), Some(&(schedule.steps() * groups)));
     for kind in StepKind::ALL {
         let stages = (0..schedule.stages()).filter(|&stage| schedule.kind(stage) == kind).count();
