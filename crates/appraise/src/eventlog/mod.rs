@@ -1,0 +1,1 @@
+//! Event logs, replayed against RTMRs or PCRs.
