@@ -19,6 +19,7 @@ mod error;
 pub mod eventlog;
 mod intel;
 mod nitro;
+mod pki;
 mod recognise;
 mod roots;
 mod text;

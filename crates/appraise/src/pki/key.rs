@@ -107,7 +107,7 @@ impl PublicKey {
     }
 
     fn rsa(key: rsa::PublicKey) -> Option<Self> {
-        (RSA_MIN_BITS..=RSA_MAX_BITS).contains(&key.n().bits()).then_some(Self::Rsa(key))
+        (RSA_MIN_BITS..=RSA_MAX_BITS).contains(&key.n().bit_width()).then_some(Self::Rsa(key))
     }
 
     /// Its `SubjectPublicKeyInfo` in DER.
@@ -125,7 +125,7 @@ impl PublicKey {
         match self {
             Self::P256(_) => "ECDSA P-256".to_owned(),
             Self::P384(_) => "ECDSA P-384".to_owned(),
-            Self::Rsa(key) => format!("RSA {}", key.n().bits()),
+            Self::Rsa(key) => format!("RSA {}", key.n().bit_width()),
         }
     }
 
