@@ -169,18 +169,35 @@ impl PublicKey {
         }
     }
 
-    /// As [`verifies`](Self::verifies), with an ECDSA signature in DER as certificates carry it.
-    pub(crate) fn verifies_der(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> bool {
-        let fixed = match self {
+    /// Bytes of the modulus, and of a signature, of RSA.
+    pub(crate) fn modulus_length(&self) -> Option<usize> {
+        match self {
+            Self::P256(_) | Self::P384(_) => None,
+            Self::Rsa(key) => Some(key.size()),
+        }
+    }
+
+    /// The numbers of an ECDSA signature in DER, in the form that [`verifies`](Self::verifies) takes.
+    pub(crate) fn scalars_of_der(&self, signature: &[u8]) -> Option<Vec<u8>> {
+        match self {
             Self::P256(_) => {
-                p256::ecdsa::Signature::from_der(signature).map(|s| s.to_bytes().to_vec())
+                p256::ecdsa::Signature::from_der(signature).ok().map(|s| s.to_bytes().to_vec())
             }
             Self::P384(_) => {
-                p384::ecdsa::Signature::from_der(signature).map(|s| s.to_bytes().to_vec())
+                p384::ecdsa::Signature::from_der(signature).ok().map(|s| s.to_bytes().to_vec())
             }
-            Self::Rsa(_) => Ok(signature.to_vec()),
-        };
-        fixed.is_ok_and(|signature| self.verifies(scheme, message, &signature))
+            Self::Rsa(_) => None,
+        }
+    }
+
+    /// As [`verifies`](Self::verifies), with an ECDSA signature in DER as certificates carry it.
+    pub(crate) fn verifies_der(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::P256(_) | Self::P384(_) => self
+                .scalars_of_der(signature)
+                .is_some_and(|scalars| self.verifies(scheme, message, &scalars)),
+            Self::Rsa(_) => self.verifies(scheme, message, signature),
+        }
     }
 }
 

@@ -130,8 +130,7 @@ fn extend<'a>(
     if let Some(root) = roots.iter().position(&mut issues) {
         return Some(root);
     }
-    let issuers: Vec<_> =
-        pool.iter().filter(|next| !path.contains(next) && issues(next)).collect();
+    let issuers: Vec<_> = pool.iter().filter(|next| !path.contains(next) && issues(next)).collect();
     for issuer in issuers {
         if path.len() == MAX_PATH {
             return None;
@@ -185,10 +184,10 @@ fn issued(certificate: &Certificate, issuer: &Certificate) -> Result<bool, Verif
         RSA_SHA512 => Scheme::RsaPkcs1(Hash::Sha512),
         _ => return Err(unsupported("an algorithm")),
     };
-    let key = PublicKey::from_spki(&x509::public_key(issuer)?).ok_or_else(|| unsupported("a key"))?;
-    let message = tbs
-        .to_der()
-        .map_err(|_| VerifyError::malformed("a certificate is not of X.509's form"))?;
+    let key =
+        PublicKey::from_spki(&x509::public_key(issuer)?).ok_or_else(|| unsupported("a key"))?;
+    let message =
+        tbs.to_der().map_err(|_| VerifyError::malformed("a certificate is not of X.509's form"))?;
     let Some(signature) = certificate.signature().as_bytes() else { return Ok(false) };
     Ok(key.verifies_der(scheme, &message, signature))
 }
@@ -241,7 +240,9 @@ fn check_extensions(certificate: &Certificate, what: &str) -> Result<(), VerifyE
             return Err(mismatch(format!("the {what} has the extension {id} twice")));
         }
         if extension.critical && !UNDERSTOOD.contains(&id) {
-            return Err(mismatch(format!("the {what} has a critical extension, {id}, unknown here")));
+            return Err(mismatch(format!(
+                "the {what} has a critical extension, {id}, unknown here"
+            )));
         }
     }
     Ok(())
