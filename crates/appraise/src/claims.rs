@@ -211,12 +211,19 @@ pub struct TcbClaim {
 /// A dated thing that the verification used. Both ends belong to the range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Validity {
-    /// What it is: `VCEK certificate`, `TCB info`, `PCK CRL`.
+    /// What it is: `VCEK certificate`, `TCB info`, `PCK CRL`. Names of certificates, and no others, end with that word.
     pub what: String,
     /// First second in which it holds.
     pub not_before: UnixTime,
     /// Last second in which it holds.
     pub not_after: UnixTime,
+}
+
+impl Validity {
+    /// Whether it is a certificate, by its name; all else is collateral.
+    pub fn is_certificate(&self) -> bool {
+        self.what.ends_with("certificate")
+    }
 }
 
 /// What the evidence says, every signature verified up to a root of the store. Nothing judged yet: see

@@ -20,18 +20,22 @@ pub mod eventlog;
 mod intel;
 mod nitro;
 mod pki;
+pub mod policy;
 mod recognise;
 mod roots;
 mod text;
 mod time;
 mod tpm;
+mod verdict;
 mod x509;
 
 pub use claims::{Bytes, Claims, Digest, Kind, Root, TcbClaim, TcbStatus, Validity};
 pub use error::VerifyError;
+pub use policy::{Allowance, Policy, PolicyError, Rule};
 pub use recognise::{MAX_EVIDENCE, Recognised, recognise};
 pub use roots::{TrustStore, TrustedRoot, Vendor};
 pub use time::{TimeError, UnixTime};
+pub use verdict::{Accepted, Expected, Reason, Verdict, appraise, appraise_challenged};
 
 /// Everything a verifier may need beside the evidence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
