@@ -20,10 +20,11 @@ pub(super) struct Checked {
     pub(super) notes: Vec<String>,
 }
 
-/// Applies every list that an issuer of the chain signed; others are of other product lines or vendors.
+/// Applies every list that an issuer of the chain signed; others are of other product lines or vendors. What a list past its
+/// date names stays revoked; its dates stand in the claims, and appraisal refuses old ones.
 ///
 /// # Errors
-/// [`VerifyError`] `revoked`, `bad-signature`, `collateral-expired`, `collateral-not-yet-valid`, `malformed`.
+/// [`VerifyError`] `revoked`, `bad-signature`, `collateral-not-yet-valid`, `malformed`.
 pub(super) fn check(
     chain: &Chain<'_>,
     lists: &[CertificateList],
@@ -83,21 +84,13 @@ fn check_list(
         not_before: seconds(&body.this_update),
         not_after: body.next_update.as_ref().map_or(UnixTime::MAX, seconds),
     };
-    let Validity { not_before, not_after, .. } = &validity;
-    let refuse = |code, what| {
-        Err(VerifyError::new(code, what, "give the revocation list of the time of verification"))
-    };
+    let not_before = &validity.not_before;
     if at < *not_before {
-        return refuse(
+        return Err(VerifyError::new(
             "collateral-not-yet-valid",
             format!("a revocation list was issued at {not_before}, and {at} is earlier"),
-        );
-    }
-    if at > *not_after {
-        return refuse(
-            "collateral-expired",
-            format!("a revocation list was to be replaced by {not_after}, and {at} is later"),
-        );
+            "give the revocation list of the time of verification",
+        ));
     }
     Ok(validity)
 }

@@ -1,26 +1,156 @@
-//! Azure: a vTPM quote whose key an SNP report or a TDX quote vouches for.
+//! Azure confidential machines: a vTPM whose key an SNP report or a TD quote vouches for.
+//!
+//! ```text
+//! vTPM quote ──▶ attestation key ∈ runtime claims ──SHA-256──▶ report data of the hardware's report ──▶ vendor's root
+//! ```
+//!
+//! Between hardware and vTPM stands Microsoft's paravisor: the launch measurement (SNP) or MRTD (TDX) is the paravisor's, and the
+//! key is the vTPM's only if that code says so. A policy for Azure must name these measurements; PCRs of a machine with another
+//! paravisor are whatever it likes.
 
-use crate::Endorsements;
-use crate::claims::{Claims, Kind};
+mod bundle;
+mod hcl;
+mod runtime;
+
+use crate::claims::{Bytes, Claims, Digest, Kind};
 use crate::error::VerifyError;
+use crate::pki::PublicKey;
 use crate::roots::TrustStore;
 use crate::time::UnixTime;
+use crate::tpm::{Values, verify_quote};
+use crate::{Endorsements, amd, intel};
+use bundle::{Bundle, TpmQuote};
+use hcl::Hcl;
+use runtime::Runtime;
 
-/// Whether bytes look like this format; cheap and bounded.
-pub(crate) fn recognise(_bytes: &[u8]) -> Option<Kind> {
-    None
+/// Privilege level that the paravisor runs at; the machine's own system runs below.
+const PARAVISOR_VMPL: u32 = 0;
+
+/// Whether the bytes are a paravisor's report, or JSON that holds one.
+pub(crate) fn recognise(bytes: &[u8]) -> Option<Kind> {
+    if let Some(kind) = hcl::recognise(bytes) {
+        return Some(kind);
+    }
+    // JSON is parsed only where it can be of this form.
+    let starts = bytes.trim_ascii_start().starts_with(b"{");
+    let bundle = starts.then(|| Bundle::read(bytes).ok())??;
+    hcl::recognise(&bundle.hcl().ok()?)
 }
 
-/// Verifies evidence of this format.
+/// Verifies an Azure machine's evidence. With a vTPM quote, the report data are its qualifying data; without, the user data of the
+/// runtime claims.
+///
+/// # Errors
+/// [`VerifyError`]: the evidence then proves nothing.
 pub(crate) fn verify(
-    _evidence: &[u8],
-    _endorsements: &Endorsements,
-    _roots: &TrustStore,
-    _at: UnixTime,
+    evidence: &[u8],
+    endorsements: &Endorsements,
+    roots: &TrustStore,
+    at: UnixTime,
 ) -> Result<Claims, VerifyError> {
+    let bundle = Bundle::read(evidence)?;
+    let bytes = bundle.hcl()?;
+    let hcl = Hcl::read(&bytes)?;
+    let hardware = match hcl.kind {
+        Kind::AzureTdx => verify_td_quote(&bundle, endorsements, roots, at)?,
+        _ => verify_snp_report(&bundle, &hcl, endorsements, roots, at)?,
+    };
+    if hardware.report_data.0 != hcl.report_data() {
+        return Err(hcl::not_vouched());
+    }
+    let runtime = Runtime::read(hcl.runtime)?;
+    let key = runtime.attestation_key()?;
+    let mut claims = describe(hardware, hcl.kind, &runtime, &key)?;
+    match bundle.tpm_quote() {
+        Some(quote) => add_quote(&mut claims, quote, &key)?,
+        None => claims.notes.push(
+            "no vTPM quote was given: nothing is known of the machine's registers (PCRs)"
+                .to_owned(),
+        ),
+    }
+    Ok(claims)
+}
+
+fn verify_snp_report(
+    bundle: &Bundle,
+    hcl: &Hcl<'_>,
+    endorsements: &Endorsements,
+    roots: &TrustStore,
+    at: UnixTime,
+) -> Result<Claims, VerifyError> {
+    let mut endorsements = endorsements.clone();
+    endorsements.certificates.extend(bundle.certificate()?);
+    let claims = amd::verify(hcl.snp_report(), &endorsements, roots, at)?;
+    if claims.vmpl == Some(PARAVISOR_VMPL) {
+        return Ok(claims);
+    }
     Err(VerifyError::new(
-        "unsupported-format",
-        "this build has no verifier for the format",
-        "use another build",
+        "report-data",
+        "the SNP report was not asked for by the paravisor, but by what runs below it",
+        "give the report that the paravisor left in the vTPM's index 0x01400001",
     ))
+}
+
+fn verify_td_quote(
+    bundle: &Bundle,
+    endorsements: &Endorsements,
+    roots: &TrustStore,
+    at: UnixTime,
+) -> Result<Claims, VerifyError> {
+    let quote = bundle.td_quote()?.ok_or_else(|| {
+        VerifyError::new(
+            "collateral-missing",
+            "the paravisor's report has a TDREPORT, which only its own machine can verify",
+            "give JSON with the TD quote beside it, from the machine's metadata service (169.254.169.254/acc/tdquote)",
+        )
+    })?;
+    if intel::recognise(&quote) != Some(Kind::Tdx) {
+        return Err(VerifyError::malformed("the TD quote of the Azure evidence is none"));
+    }
+    intel::verify(&quote, endorsements, roots, at)
+}
+
+/// The hardware's claims as those of an Azure machine.
+fn describe(
+    hardware: Claims,
+    kind: Kind,
+    runtime: &Runtime,
+    key: &PublicKey,
+) -> Result<Claims, VerifyError> {
+    let spki = key
+        .to_spki()
+        .ok_or_else(|| VerifyError::malformed("the vTPM's attestation key cannot be written"))?;
+    let user_data = runtime.user_data()?;
+    let mut claims = Claims {
+        kind,
+        format: format!("paravisor's report with {}", hardware.format),
+        report_data: user_data.clone().unwrap_or_default(),
+        ..hardware
+    };
+    claims.measurements.extend(user_data.map(|data| ("user-data".to_owned(), data)));
+    claims.identity.extend(runtime.configuration());
+    claims.identity.insert("attestation-key".to_owned(), Digest::of(&spki).to_string());
+    claims.notes.push(
+        "the launch measurement is the paravisor's, and the vTPM is only as good as that code"
+            .to_owned(),
+    );
+    Ok(claims)
+}
+
+/// Verifies the vTPM's quote by the key that the hardware vouches for.
+fn add_quote(claims: &mut Claims, quote: &TpmQuote, key: &PublicKey) -> Result<(), VerifyError> {
+    let verified = verify_quote(&quote.message()?, &quote.signature()?, key, None)?;
+    match quote.pcrs()? {
+        Some(values) => {
+            claims.measurements.extend(Values::in_order(values).measurements(&verified)?);
+        }
+        None => claims.notes.push(
+            "no register values were given: the quote vouches for their digest alone".to_owned(),
+        ),
+    }
+    let digest = Bytes::from(&verified.pcr_digest);
+    claims.measurements.insert("pcr-digest".to_owned(), digest);
+    claims.report_data = Bytes::from(&verified.extra_data);
+    claims.format = format!("{}, vTPM quote", claims.format);
+    Ok(())
 }
