@@ -10,7 +10,7 @@
 mod snp;
 
 use adyton_appraise::{
-    Bytes, Claims, Endorsements, Kind, TcbStatus, TrustStore, UnixTime, VerifyError, verify,
+    Bytes, Claims, Endorsements, Kind, TcbStatus, TrustStore, UnixTime, Vendor, VerifyError, verify,
 };
 use snp::vector;
 
@@ -186,4 +186,170 @@ fn a_vcek_of_another_chip_is_refused() {
             "{other}"
         );
     }
+}
+
+/// Flips one bit of each byte, another in each place, and holds every outcome to be a refusal or the same claims; the offsets at
+/// which nothing changed.
+fn flips(
+    name: &str,
+    bytes: &[u8],
+    claims: &Claims,
+    verify: impl Fn(&[u8]) -> Result<Claims, VerifyError>,
+) -> Vec<usize> {
+    let mut bytes = bytes.to_vec();
+    let mut unchanged = Vec::new();
+    for at in 0..bytes.len() {
+        let bit = 1 << (at % 8);
+        bytes[at] ^= bit;
+        if let Ok(other) = verify(&bytes) {
+            assert_eq!(&other, claims, "{name}: byte {at} changes the claims");
+            unchanged.push(at);
+        }
+        bytes[at] ^= bit;
+    }
+    unchanged
+}
+
+#[test]
+fn no_byte_of_a_report_can_change() {
+    for sample in &SAMPLES {
+        let (report, endorsements) = (sample.report(), sample.endorsements());
+        let claims = sample.verify(&report, &endorsements).unwrap();
+        let verify = |bytes: &[u8]| sample.verify(bytes, &endorsements);
+        // All 1184: what is not signed is the signature, or padding that must be zero.
+        let unchanged = flips(sample.report, &report, &claims, verify);
+        assert_eq!(unchanged, [0; 0], "{}", sample.report);
+    }
+}
+
+#[test]
+fn no_byte_of_a_keys_certificate_can_change() {
+    for sample in [&SAMPLES[1], &SAMPLES[3], &SAMPLES[5], &SAMPLES[6]] {
+        let report = sample.report();
+        let certificate = certificate_of(&vector("amd-snp", sample.certificates[0]));
+        let verify = |bytes: &[u8]| {
+            let certificates = vec![bytes.to_vec()];
+            sample.verify(&report, &Endorsements { certificates, ..Endorsements::default() })
+        };
+        let claims = verify(&certificate).unwrap();
+        let unchanged = flips(sample.certificates[0], &certificate, &claims, verify);
+        assert_eq!(unchanged, [0; 0], "{}", sample.report);
+    }
+}
+
+/// The DER of a file with one certificate.
+fn certificate_of(file: &[u8]) -> Vec<u8> {
+    match file.starts_with(b"-----") {
+        true => der::pem::decode_vec(file).unwrap().1,
+        false => file.to_vec(),
+    }
+}
+
+#[test]
+fn other_lengths_are_refused() {
+    let sample = &SAMPLES[4];
+    let (report, endorsements) = (sample.report(), sample.endorsements());
+    for length in 0..report.len() {
+        let error = code(sample.verify(&report[..length], &endorsements));
+        assert!(matches!(error, "truncated" | "unsupported-format"), "{length}: {error}");
+        assert!(length < 0x38 || error == "truncated", "{length}: {error}");
+    }
+    for more in [1, 24, 1184] {
+        let long = [report.clone(), vec![0; more]].concat();
+        assert_eq!(code(sample.verify(&long, &endorsements)), "malformed");
+    }
+}
+
+#[test]
+fn evidence_is_bound_to_its_time() {
+    for sample in &SAMPLES {
+        let at = |time: &str| {
+            let time = time.parse().unwrap();
+            let roots = TrustStore::production();
+            code(verify(&sample.report(), &sample.endorsements(), &roots, time))
+        };
+        assert_eq!(at("2022-06-01T00:00:00Z"), "certificate-not-yet-valid", "{}", sample.report);
+        assert_eq!(at("2034-01-01T00:00:00Z"), "certificate-expired", "{}", sample.report);
+    }
+}
+
+#[test]
+fn every_line_needs_its_own_root() {
+    let sample = &SAMPLES[5];
+    let store = |file: &str| {
+        let root = std::fs::read(format!("{}/roots/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        TrustStore::empty().with_certificate(Vendor::Amd, file, &root, false).unwrap()
+    };
+    let under = |roots| code(verify(&sample.report(), &sample.endorsements(), &roots, sample.at()));
+    assert_eq!(under(store("amd-ark-genoa.der")), "accepted");
+    assert_eq!(under(store("amd-ark-milan.der")), "untrusted-root");
+    assert_eq!(under(TrustStore::empty()), "untrusted-root");
+    // A root handed in beside the evidence is nobody's root.
+    let mut endorsements = sample.endorsements();
+    endorsements.certificates.push(vector("amd-snp", "roots/genoa-ark.pem"));
+    let result = verify(&sample.report(), &endorsements, &TrustStore::empty(), sample.at());
+    assert_eq!(code(result), "untrusted-root");
+}
+
+#[test]
+fn certificates_may_come_in_any_form() {
+    let sample = &SAMPLES[0];
+    let (report, vcek) = (sample.report(), vector("amd-snp", "virtee-vcek_milan.der"));
+    let chain = vector("amd-snp", "virtee-cert_chain_milan");
+    let text = String::from_utf8(chain.clone()).unwrap();
+    let (ask, ark) = text.split_at(text.rfind("-----BEGIN").unwrap());
+    let reversed = [ark, ask].concat().into_bytes();
+    let claims = sample.verify(&report, &sample.endorsements()).unwrap();
+    let same = |evidence: &[u8], certificates: Vec<Vec<u8>>| {
+        let endorsements = Endorsements { certificates, ..Endorsements::default() };
+        assert_eq!(sample.verify(evidence, &endorsements).unwrap(), claims);
+    };
+    same(&report, vec![vcek.clone()]);
+    same(&report, vec![chain.clone(), vcek.clone()]);
+    same(&report, vec![reversed, vcek.clone()]);
+    same(&report, vec![[vcek.clone(), certificate_of(ask.as_bytes())].concat()]);
+    // As other machines' certificates lie beside it.
+    same(&report, vec![vector("amd-snp", "google-vcek.der"), vcek.clone()]);
+    // The host's table, given apart or after the report.
+    let table = table(&[(VCEK_ID, &vcek), (ASK_ID, &certificate_of(ask.as_bytes()))]);
+    same(&report, vec![table.clone()]);
+    same(&[report.clone(), table.clone()].concat(), vec![]);
+    // The report as text.
+    same(sample_hex(&report).as_bytes(), vec![vcek.clone()]);
+    assert_eq!(code(sample.verify(&report, &Endorsements::default())), "certificates-missing");
+    let malformed = Endorsements { certificates: vec![vec![0x30, 3, 1]], ..Default::default() };
+    assert_eq!(code(sample.verify(&report, &malformed)), "malformed");
+}
+
+fn sample_hex(bytes: &[u8]) -> String {
+    Bytes::from(bytes).to_string()
+}
+
+const VCEK_ID: u128 = 0x63da_758d_e664_4564_adc5_f4b9_3be8_accd;
+const ASK_ID: u128 = 0x4ab7_b379_bbac_4fe4_a02f_05ae_f327_c782;
+
+fn table(files: &[(u128, &[u8])]) -> Vec<u8> {
+    let mut offset = 24 * (files.len() + 1);
+    let mut table = Vec::new();
+    for (id, file) in files {
+        table.extend(id.to_be_bytes());
+        table.extend((offset as u32).to_le_bytes());
+        table.extend((file.len() as u32).to_le_bytes());
+        offset += file.len();
+    }
+    table.extend([0; 24]);
+    files.iter().for_each(|(_, file)| table.extend(*file));
+    table
+}
+
+#[test]
+fn verification_is_fast() {
+    let sample = &SAMPLES[6];
+    let (report, endorsements) = (sample.report(), sample.endorsements());
+    let start = std::time::Instant::now();
+    const RUNS: u32 = 20;
+    for _ in 0..RUNS {
+        sample.verify(&report, &endorsements).unwrap();
+    }
+    println!("SEV-SNP report: {:?} a verification", start.elapsed() / RUNS);
 }
