@@ -99,7 +99,12 @@ async fn evidence(host: &Host, challenge: &Challenge) -> Result<Vec<u8>, CliErro
                 tokio::time::sleep(RETRY).await;
             }
             result => {
-                return result.map_err(CliError::part("the enclave's evidence cannot be had"));
+                let fail = CliError::part("the enclave's evidence cannot be had");
+                return result.map_err(|error| {
+                    let help = "a host that serves TLS is named https://…; its /health and its log tell whether it reaches \
+                                its enclave";
+                    fail(error).hint(help)
+                });
             }
         }
     }
@@ -115,8 +120,20 @@ pub(crate) async fn connect(connection: &Connection) -> Result<Host, CliError> {
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) => {
-                let help = "is it running there? `adyton host --help` tells how to start one";
-                return Err(CliError::part("cannot talk to the host")(error).hint(help));
+                let help = match &error {
+                    TransportError::Connect { .. } => {
+                        Some("is it running there? `adyton host --help` tells how to start one")
+                    }
+                    TransportError::Certificate { .. } => Some(
+                        "name the authority that signed it with --tls-ca, and the host as its certificate does",
+                    ),
+                    _ => None,
+                };
+                let error = CliError::part("cannot talk to the host")(error);
+                return Err(match help {
+                    Some(help) => error.hint(help),
+                    None => error,
+                });
             }
         }
     }
