@@ -236,23 +236,25 @@ impl Rule {
     }
 }
 
-/// The measurements that identify a kind's program, in groups: of each group at least one must be named by a rule.
+/// The measurements that identify a kind's program, in groups: of each group at least one must be named by a rule. A `*` at
+/// the end stands for any name that goes on.
 ///
 /// A TDX domain's `mrtd` and an Azure VM's launch measurement cover the firmware; what was booted stands in registers.
-pub fn identifying(kind: Kind) -> &'static [&'static [&'static str]] {
-    const PCRS: &[&str] = &[
-        "pcr0", "pcr1", "pcr2", "pcr3", "pcr4", "pcr5", "pcr6", "pcr7", "pcr8", "pcr9", "pcr10",
-        "pcr11", "pcr12", "pcr13", "pcr14", "pcr15",
-    ];
+pub fn identifying(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Sgx => &[&["mrenclave"]],
-        Kind::Tdx => &[&["mrtd"], &["rtmr0", "rtmr1", "rtmr2", "rtmr3"]],
-        Kind::SevSnp => &[&["launch"]],
-        Kind::Nitro => &[&["pcr0"]],
-        Kind::AzureSnp => &[&["launch"], PCRS],
-        Kind::AzureTdx => &[&["mrtd"], PCRS],
-        Kind::Tpm => &[PCRS],
+        Kind::Sgx => &["mrenclave"],
+        Kind::Tdx => &["mrtd", "rtmr*"],
+        Kind::SevSnp => &["launch"],
+        Kind::Nitro => &["pcr0"],
+        Kind::AzureSnp => &["launch", "pcr*"],
+        Kind::AzureTdx => &["mrtd", "pcr*"],
+        Kind::Tpm => &["pcr*"],
     }
+}
+
+/// Whether `name` is of a group of [`identifying`].
+pub fn is_of(group: &str, name: &str) -> bool {
+    group.strip_suffix('*').map_or(name == group, |start| name.starts_with(start))
 }
 
 #[cfg(test)]

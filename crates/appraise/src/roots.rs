@@ -88,6 +88,33 @@ impl TrustStore {
         self
     }
 
+    /// This store and a root given by a file: a certificate, or a public key in PEM (`BEGIN PUBLIC KEY`).
+    ///
+    /// # Errors
+    /// [`VerifyError`] `malformed`.
+    pub fn with_file(
+        self,
+        vendor: Vendor,
+        name: &str,
+        file: &[u8],
+        test: bool,
+    ) -> Result<Self, VerifyError> {
+        let text = std::str::from_utf8(file).unwrap_or_default();
+        let body = text
+            .split_once("-----BEGIN PUBLIC KEY-----")
+            .and_then(|(_, rest)| rest.split_once("-----END PUBLIC KEY-----"));
+        match body {
+            None => self.with_certificate(vendor, name, file, test),
+            Some((body, _)) => {
+                let key =
+                    crate::text::base64(body).filter(|key| !key.is_empty()).ok_or_else(|| {
+                        VerifyError::malformed("a root's public key is not of PEM's form")
+                    })?;
+                Ok(self.with_key(vendor, name, &key, test))
+            }
+        }
+    }
+
     /// This vendor's roots.
     pub fn of(&self, vendor: Vendor) -> impl Iterator<Item = &TrustedRoot> {
         self.roots.iter().filter(move |root| root.vendor == vendor)

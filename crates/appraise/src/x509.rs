@@ -1,6 +1,6 @@
 //! Certificates: reading bundles of them, their dates, their keys.
 
-use crate::claims::{Digest, Validity};
+use crate::claims::Validity;
 use crate::error::VerifyError;
 use crate::time::UnixTime;
 use der::{Decode, Encode, SliceReader};
@@ -84,14 +84,6 @@ pub(crate) fn read_certificate(der: &[u8]) -> Result<Certificate, VerifyError> {
 pub(crate) fn public_key(certificate: &Certificate) -> Result<Vec<u8>, VerifyError> {
     let key = certificate.tbs_certificate().subject_public_key_info();
     key.to_der().map_err(|_| VerifyError::malformed("a certificate's key is not of X.509's form"))
-}
-
-/// SHA-256 of the certificate's `SubjectPublicKeyInfo` in DER.
-///
-/// # Errors
-/// [`VerifyError`] `malformed`.
-pub(crate) fn public_key_digest(certificate: &Certificate) -> Result<Digest, VerifyError> {
-    public_key(certificate).map(|key| Digest::of(&key))
 }
 
 /// From when until when a certificate is valid.

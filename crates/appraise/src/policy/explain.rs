@@ -1,6 +1,6 @@
 //! A policy in sentences.
 
-use super::{ANY, Allowance, Policy, Rule, identifying};
+use super::{ANY, Allowance, Policy, Rule, identifying, is_of};
 use crate::claims::{Kind, TcbStatus};
 use std::fmt::Display;
 
@@ -79,10 +79,9 @@ impl Rule {
     fn measurement_lines(&self, kind: Kind) -> Vec<String> {
         let mut lines = Vec::new();
         for group in identifying(kind) {
-            if !group.iter().any(|name| self.measurements.contains_key(*name)) {
+            if !self.measurements.keys().any(|name| is_of(group, name)) {
                 lines.push(format!(
-                    "No value is named of {}, which identifies the program, so everything is refused.",
-                    list(*group)
+                    "No value is named of {group}, which identifies the program, so everything is refused."
                 ));
             }
         }

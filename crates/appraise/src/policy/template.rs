@@ -1,17 +1,34 @@
 //! A policy from evidence.
 
-use super::{Policy, Rule};
-use crate::claims::{Claims, TcbStatus};
+use super::{Allowance, Policy, Rule, identifying};
+use crate::claims::{Claims, Kind, TcbStatus};
 
 /// Seconds before an expiry from which on templates warn: one week.
 const WARN: u64 = 7 * 86_400;
 
 impl Policy {
+    /// A policy to fill in: every kind with the measurements that must be named, and no value of any, so that it refuses everything.
+    pub fn template() -> Self {
+        let mut policy = Self { warn_before_expiry_seconds: WARN, ..Self::default() };
+        for kind in Kind::ALL {
+            let names = identifying(kind).iter().map(|name| name.replace('*', "0"));
+            let measurements = names.map(|name| (name, Vec::new())).collect();
+            policy.accept.insert(kind, Rule { measurements, ..Rule::default() });
+        }
+        policy
+    }
+
     /// A policy for the program of these claims and no other: its root (by key), generation, privilege level and all its measurements,
     /// with the component versions as least values. It accepts the program on a platform in good order: what is weak about
-    /// the platform at hand (its TCB status, advisories, whatever needs an [`Allowance`](super::Allowance)) is not named.
+    /// the platform at hand (a TCB status other than up to date, advisories, whatever needs an [`Allowance`]) is not named.
+    /// Two things are, since they are ordinary: hyperthreading where it is on or allowed, and AMD's unknown TCB status, since AMD
+    /// publishes none and the least versions stand in for it.
     pub fn for_program_of(claims: &Claims) -> Self {
         let least = |(name, value): (&String, &String)| Some((name.clone(), decimal(value)?));
+        let mut tcb_statuses = vec![TcbStatus::UpToDate];
+        if matches!(claims.kind, Kind::SevSnp | Kind::AzureSnp) {
+            tcb_statuses.push(TcbStatus::Unknown);
+        }
         let rule = Rule {
             roots: vec![claims.root.sha256.to_string()],
             generations: claims.generation.iter().cloned().collect(),
@@ -20,8 +37,9 @@ impl Policy {
                 .iter()
                 .map(|(name, value)| (name.clone(), vec![value.clone()]))
                 .collect(),
-            tcb_statuses: vec![TcbStatus::UpToDate],
+            tcb_statuses,
             minimum: claims.tcb.detail.iter().filter_map(least).collect(),
+            allow: claims.smt.filter(|on| *on).map(|_| Allowance::Smt).into_iter().collect(),
             vmpl: claims.vmpl.into_iter().collect(),
             ..Rule::default()
         };

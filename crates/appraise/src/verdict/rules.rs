@@ -2,7 +2,7 @@
 
 use super::{Expected, Reason};
 use crate::claims::{Bytes, Claims, TcbStatus, Validity};
-use crate::policy::{ANY, Allowance, Policy, Rule, decimal, identifying};
+use crate::policy::{ANY, Allowance, Policy, Rule, decimal, identifying, is_of};
 use crate::time::UnixTime;
 
 /// What all rules together say.
@@ -74,16 +74,21 @@ fn generation(out: &mut Outcome, claims: &Claims, rule: &Rule) {
 
 fn measurements(out: &mut Outcome, claims: &Claims, rule: &Rule) {
     for group in identifying(claims.kind) {
-        if !group.iter().any(|name| rule.measurements.contains_key(*name)) {
+        if !rule.measurements.keys().any(|name| is_of(group, name)) {
             out.refuse(
                 "measurement-unnamed",
-                format!("the policy names no value of {}, which identifies the program", or(group)),
+                format!("the policy names no value of {group}, which identifies the program"),
                 "name the expected value under `measurements`; without it any program would do",
             );
         }
-        // A register of a group of several may stay unset; what alone identifies the program may not.
-        for name in group.iter().filter(|_| group.len() == 1) {
-            zero(out, claims, rule, name);
+        let mut values = claims.measurements.iter().filter(|(name, _)| is_of(group, name));
+        // Single registers may stay unset; when all of them are, nothing was measured.
+        if values.all(|(_, value)| value.is_zero()) && !rule.allows(Allowance::ZeroMeasurements) {
+            out.refuse(
+                "zero-measurement",
+                format!("{group} is all zero or missing: nothing was measured, as in an enclave started for debugging"),
+                "start the enclave without debug mode; `zero-measurements` under `allow` would accept any program",
+            );
         }
     }
     for (name, values) in &rule.measurements {
@@ -100,17 +105,6 @@ fn measurements(out: &mut Outcome, claims: &Claims, rule: &Rule) {
                 "ask for evidence that holds it, or take it out of the policy",
             ),
         }
-    }
-}
-
-fn zero(out: &mut Outcome, claims: &Claims, rule: &Rule, name: &str) {
-    let zero = claims.measurements.get(name).is_none_or(Bytes::is_zero);
-    if zero && !rule.allows(Allowance::ZeroMeasurements) {
-        out.refuse(
-            "zero-measurement",
-            format!("{name} is all zero: nothing was measured, as in an enclave started for debugging"),
-            "start the enclave without debug mode; `zero-measurements` under `allow` would accept any program",
-        );
     }
 }
 
@@ -330,15 +324,5 @@ fn expiry_warnings(out: &mut Outcome, claims: &Claims, policy: &Policy, at: Unix
     for thing in claims.validity.iter().filter(|thing| at > thing.not_after) {
         let sentence = format!("the {} was valid until {}", thing.what, thing.not_after);
         out.warn("expired", sentence, "fetch it again");
-    }
-}
-
-/// `a, b or c`, the middle left out of long lists.
-fn or(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first, .., last] if names.len() > 4 => format!("any of {first} to {last}"),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
 }
