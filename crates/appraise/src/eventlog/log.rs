@@ -107,7 +107,8 @@ fn read_header(reader: &mut Reader<'_>) -> Result<Algorithms, VerifyError> {
             "give a log that begins with the event \"Spec ID Event03\", as TPM 2.0 and CCEL logs do",
         ));
     }
-    let mut data = Reader::new(data.get(SIGNATURE.len()..).unwrap_or_default(), "event log's header");
+    let mut data =
+        Reader::new(data.get(SIGNATURE.len()..).unwrap_or_default(), "event log's header");
     let _platform_class = data.le32()?;
     let _version_errata_and_word: [u8; 4] = data.array()?;
     let count = data.le32()?;

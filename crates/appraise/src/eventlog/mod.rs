@@ -171,9 +171,7 @@ fn reset_value(bank: Bank, index: u32, locality: u8) -> Vec<u8> {
 /// The locality that the log states, 0 where it states none.
 fn startup_locality(events: &[Event]) -> Result<u8, VerifyError> {
     let stated = |event: &&Event| {
-        event.register == 0
-            && event.kind == NO_ACTION
-            && event.data.0.starts_with(STARTUP_LOCALITY)
+        event.register == 0 && event.kind == NO_ACTION && event.data.0.starts_with(STARTUP_LOCALITY)
     };
     let Some(place) = events.iter().position(|event| stated(&event)) else { return Ok(0) };
     let malformed = |why: &str| {
@@ -205,8 +203,7 @@ fn extend(
         let digest = event.digest(bank).filter(|_| index < REGISTERS).ok_or_else(|| {
             VerifyError::malformed(format!("the event log extends the unknown register {index}"))
         })?;
-        let value =
-            registers.entry(index).or_insert_with(|| reset_value(bank, index, locality));
+        let value = registers.entry(index).or_insert_with(|| reset_value(bank, index, locality));
         *value = hash.digest([value.as_slice(), digest]);
     }
     Ok(registers)

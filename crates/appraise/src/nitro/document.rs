@@ -42,7 +42,9 @@ impl Document {
     /// [`VerifyError`] `malformed`, `unsupported-format` for another digest.
     pub(super) fn read(payload: &[u8]) -> Result<Self, VerifyError> {
         if cbor::item_length(payload) != Some(payload.len()) {
-            return Err(malformed("its payload is not one well-formed CBOR item of a document's size"));
+            return Err(malformed(
+                "its payload is not one well-formed CBOR item of a document's size",
+            ));
         }
         let Ok(Value::Map(entries)) = ciborium::from_reader(payload) else {
             return Err(malformed("its payload is not a CBOR map"));

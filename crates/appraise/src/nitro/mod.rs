@@ -46,8 +46,9 @@ pub(crate) fn verify(
     let signed = read_signed(&envelope)?;
     let document = Document::read(signed.payload.as_deref().unwrap_or_default())?;
     let certificate = x509::read_certificate(&document.certificate)?;
-    let (root, validity) = verify_certificates(&document, &certificate, roots, at)?;
+    // The cheaper check first; the certificate is not believed before the second one.
     verify_signature(&signed, &certificate)?;
+    let (root, validity) = verify_certificates(&document, &certificate, roots, at)?;
     Ok(claims(document, root, validity, &envelope))
 }
 
@@ -75,7 +76,10 @@ fn read_signed(envelope: &Envelope<'_>) -> Result<CoseSign1, VerifyError> {
         return Err(VerifyError::new(
             "unsupported-format",
             "the Nitro document is not signed by ES384",
-            format!("the device signs by ES384 (COSE algorithm {})", iana::Algorithm::ES384.to_i64()),
+            format!(
+                "the device signs by ES384 (COSE algorithm {})",
+                iana::Algorithm::ES384.to_i64()
+            ),
         ));
     }
     let only_algorithm = coset::Header { alg: Some(es384), ..coset::Header::default() };

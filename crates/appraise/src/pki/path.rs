@@ -77,7 +77,7 @@ pub(crate) fn verify_path(
     for (depth, (certificate, issuer)) in links.into_iter().rev() {
         let what = match depth {
             0 => usage.what.to_owned(),
-            _ => format!("intermediate certificate {depth}"),
+            _ => format!("intermediate {depth} certificate"),
         };
         if certificate.tbs_certificate().issuer() != issuer.tbs_certificate().subject() {
             let why = format!("the {what} names another issuer than the certificate above it");

@@ -12,6 +12,7 @@ use super::quote::Quote;
 use crate::error::VerifyError;
 use crate::text;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// Bytes of a bundle, at most; `MAX_REGISTERS` values of its list.
 const MAX_BUNDLE: usize = 1 << 18;
@@ -30,6 +31,17 @@ pub(super) struct Bundle {
     certificates: Vec<String>,
 }
 
+/// The fields that tell a bundle.
+#[derive(Deserialize)]
+struct Required {
+    #[serde(rename = "message")]
+    _message: IgnoredAny,
+    #[serde(rename = "signature")]
+    _signature: IgnoredAny,
+    #[serde(rename = "ak")]
+    _ak: IgnoredAny,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 enum Pcrs {
@@ -38,9 +50,10 @@ enum Pcrs {
 }
 
 impl Bundle {
-    /// Whether the bytes are a bundle.
+    /// Whether the bytes are JSON with a bundle's required fields.
     pub(super) fn recognise(bytes: &[u8]) -> bool {
-        bytes.trim_ascii_start().first() == Some(&b'{') && Self::read(bytes).is_ok()
+        bytes.trim_ascii_start().first() == Some(&b'{')
+            && serde_json::from_slice::<Required>(bytes).is_ok()
     }
 
     /// Reads a bundle.

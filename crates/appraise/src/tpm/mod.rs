@@ -126,10 +126,14 @@ fn claims(
 ) -> Claims {
     let mut notes = Vec::new();
     if values.is_none() {
-        notes.push("no register values were given: the quote vouches for their digest alone".into());
+        notes
+            .push("no register values were given: the quote vouches for their digest alone".into());
     }
     if validity.is_empty() {
-        notes.push("the attestation key is trusted by name: no authority vouches that a TPM holds it".into());
+        notes.push(
+            "the attestation key is trusted by name: no authority vouches that a TPM holds it"
+                .into(),
+        );
     }
     if !quote.safe {
         notes.push("the TPM's clock may have been set back since its last orderly shutdown".into());
@@ -168,3 +172,6 @@ fn claims(
         notes,
     }
 }
+
+#[cfg(test)]
+mod tests;

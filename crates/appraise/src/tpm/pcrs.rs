@@ -149,7 +149,9 @@ impl Values {
         let names: Vec<(String, usize)> = names.collect();
         let lengths = names.iter().map(|(_, length)| *length);
         if !lengths.eq(self.values.iter().map(Vec::len)) {
-            return Err(mismatch("the register values are not as many, or as long, as the quote's"));
+            return Err(mismatch(
+                "the register values are not as many, or as long, as the quote's",
+            ));
         }
         if quote.hash.digest(self.values.iter().map(Vec::as_slice)) != quote.pcr_digest {
             return Err(mismatch("the register values are not those that the quote vouches for"));
