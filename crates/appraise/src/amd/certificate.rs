@@ -113,19 +113,6 @@ pub(super) fn check_leaf(certificate: &Certificate) -> Result<(), VerifyError> {
     ))
 }
 
-/// Whether the holder of `issuer` signed this certificate.
-///
-/// # Errors
-/// [`VerifyError`] `malformed` where the issuer's key is none that AMD uses.
-pub(super) fn signed_by(certificate: &Certificate, issuer: &[u8]) -> Result<bool, VerifyError> {
-    let body = certificate
-        .tbs_certificate()
-        .to_der()
-        .map_err(|_| VerifyError::malformed("a certificate is not of X.509's form"))?;
-    let key = AuthorityKey::read(issuer)?;
-    Ok(key.signed(&body, certificate.signature_algorithm(), certificate.signature()))
-}
-
 /// Whether the holder of the certificate `issuer` signed this one, and is named in it.
 ///
 /// # Errors
@@ -134,8 +121,13 @@ pub(super) fn issued_by(
     certificate: &Certificate,
     issuer: &Certificate,
 ) -> Result<bool, VerifyError> {
-    if certificate.tbs_certificate().issuer() != issuer.tbs_certificate().subject() {
+    let body = certificate.tbs_certificate();
+    if body.issuer() != issuer.tbs_certificate().subject() {
         return Ok(false);
     }
-    signed_by(certificate, &x509::public_key(issuer)?)
+    let body = body
+        .to_der()
+        .map_err(|_| VerifyError::malformed("a certificate is not of X.509's form"))?;
+    let key = AuthorityKey::read(&x509::public_key(issuer)?)?;
+    Ok(key.signed(&body, certificate.signature_algorithm(), certificate.signature()))
 }

@@ -1,6 +1,6 @@
 //! From the report's key to a root of the store.
 
-use super::certificate::{amd_name, check_authority, check_leaf, issued_by, signed_by};
+use super::certificate::{amd_name, check_authority, check_leaf, issued_by};
 use super::files::Files;
 use super::flags::SigningKey;
 use super::key;
@@ -40,9 +40,9 @@ impl<'a> Chain<'a> {
         let leaf = leaf(report, &files.certificates)?;
         check_leaf(leaf)?;
         let own = x509::read_certificates(AUTHORITIES)?;
-        let authority = authority(kind, leaf, files.certificates.iter().chain(&own))?;
+        let candidates = authorities(kind, leaf, files.certificates.iter().chain(&own))?;
+        let (authority, root, root_certificate) = root(&candidates, roots)?;
         check_authority(authority)?;
-        let (root, root_certificate) = root(authority, roots)?;
         let generation = generation(kind, authority, &root_certificate)?;
         Ok(Self {
             leaf: leaf.clone(),
@@ -107,41 +107,45 @@ fn leaf<'a>(
     })
 }
 
-/// The certificate whose key signed the leaf.
-fn authority<'a>(
+/// The certificates whose key signed the leaf; one authority may have several.
+fn authorities<'a>(
     kind: SigningKey,
     leaf: &Certificate,
     certificates: impl Iterator<Item = &'a Certificate>,
-) -> Result<&'a Certificate, VerifyError> {
+) -> Result<Vec<&'a Certificate>, VerifyError> {
     let issuer = leaf.tbs_certificate().issuer();
-    let mut named = certificates.filter(|c| c.tbs_certificate().subject() == issuer).peekable();
-    if named.peek().is_none() {
+    let named: Vec<_> = certificates.filter(|c| c.tbs_certificate().subject() == issuer).collect();
+    if named.is_empty() {
         return Err(VerifyError::new(
             "certificates-missing",
             format!("no certificate of the {}'s issuer was given", kind.name()),
             "give AMD's certificate chain of the product line",
         ));
     }
-    named.find(|authority| issued_by(leaf, authority).unwrap_or_default()).ok_or_else(|| {
-        VerifyError::new(
+    let signed = named.into_iter().filter(|own| issued_by(leaf, own).unwrap_or_default());
+    let signed: Vec<_> = signed.collect();
+    if signed.is_empty() {
+        return Err(VerifyError::new(
             "bad-signature",
             format!("the certificate of the {} is not signed by its issuer", kind.name()),
             "the certificate was altered: fetch it again",
-        )
-    })
+        ));
+    }
+    Ok(signed)
 }
 
-/// The root of the store whose key signed the authority's certificate, and the root's certificate.
-fn root<'a>(
-    authority: &Certificate,
+/// The first of the authorities whose certificate a root of the store signed, that root, and its certificate.
+fn root<'a, 'b>(
+    authorities: &[&'b Certificate],
     roots: &'a TrustStore,
-) -> Result<(&'a TrustedRoot, Certificate), VerifyError> {
+) -> Result<(&'b Certificate, &'a TrustedRoot, Certificate), VerifyError> {
     for root in roots.of(Vendor::Amd) {
         let Some(certificate) = &root.certificate else { continue };
         let certificate = x509::read_certificate(&certificate.0)?;
-        let named = certificate.tbs_certificate().subject() == authority.tbs_certificate().issuer();
-        if named && signed_by(authority, &root.key.0)? {
-            return Ok((root, certificate));
+        for authority in authorities {
+            if issued_by(authority, &certificate)? {
+                return Ok((authority, root, certificate));
+            }
         }
     }
     Err(VerifyError::new(

@@ -67,8 +67,10 @@ fn tcb(report: &Report, generation: Generation) -> Result<TcbClaim, VerifyError>
     detail.insert("current.firmware".to_owned(), firmware(report.current));
     detail.insert("committed.firmware".to_owned(), firmware(report.committed));
     if let Some(mitigations) = report.mitigations {
-        detail.insert("launch.mitigations".to_owned(), mitigations.launch.to_string());
-        detail.insert("current.mitigations".to_owned(), mitigations.current.to_string());
+        // Bits, not numbers that could be bounded from below.
+        let bits = |vector: u64| format!("{vector:#x}");
+        detail.insert("launch.mitigations".to_owned(), bits(mitigations.launch));
+        detail.insert("current.mitigations".to_owned(), bits(mitigations.current));
     }
     Ok(TcbClaim { status: TcbStatus::Unknown, advisories: Vec::new(), detail })
 }

@@ -55,6 +55,11 @@ pub(crate) fn verify(
         Kind::AzureTdx => verify_td_quote(&bundle, endorsements, roots, at)?,
         _ => verify_snp_report(&bundle, &hcl, endorsements, roots, at)?,
     };
+    bind(hardware, &hcl, &bundle)
+}
+
+/// Follows the hardware's verified word to the runtime claims, to the vTPM's key, to the quote.
+fn bind(hardware: Claims, hcl: &Hcl<'_>, bundle: &Bundle) -> Result<Claims, VerifyError> {
     if hardware.report_data.0 != hcl.report_data() {
         return Err(hcl::not_vouched());
     }
@@ -153,4 +158,71 @@ fn add_quote(claims: &mut Claims, quote: &TpmQuote, key: &PublicKey) -> Result<(
     claims.report_data = Bytes::from(&verified.extra_data);
     claims.format = format!("{}, vTPM quote", claims.format);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::{Root, TcbClaim, TcbStatus};
+    use std::collections::BTreeMap;
+
+    /// What Intel's verifier would say of a TD quote v4 that has these report data.
+    fn quoted(report_data: &[u8]) -> Claims {
+        Claims {
+            kind: Kind::Tdx,
+            format: "quote v4".to_owned(),
+            root: Root { name: String::new(), sha256: Digest([0; 32]), test: true },
+            generation: None,
+            tcb: TcbClaim {
+                status: TcbStatus::Unknown,
+                advisories: Vec::new(),
+                detail: BTreeMap::new(),
+            },
+            measurements: BTreeMap::new(),
+            report_data: report_data.into(),
+            nonce: None,
+            public_key: None,
+            debug: false,
+            migratable: None,
+            smt: None,
+            vmpl: None,
+            simulated: true,
+            identity: BTreeMap::new(),
+            validity: Vec::new(),
+            issued_at: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// No collateral of that quote's time is at hand, so Intel's part is left out here; the rest of the chain is real.
+    #[test]
+    fn a_td_quote_vouches_for_the_vtpms_key() {
+        let sample = include_bytes!("../../tests/vectors/azure/trustee-tdx-v1.json");
+        let bundle = Bundle::read(sample).unwrap();
+        let bytes = bundle.hcl().unwrap();
+        let hcl = Hcl::read(&bytes).unwrap();
+        let quote = bundle.td_quote().unwrap().unwrap();
+        // Report data of a quote v4 end its body of 584 bytes, which follow a header of 48.
+        let report_data = quote.get(568..632).unwrap();
+        let claims = bind(quoted(report_data), &hcl, &bundle).unwrap();
+        assert_eq!(claims.kind, Kind::AzureTdx);
+        assert_eq!(claims.report_data.0, b"challenge");
+        assert!(claims.measurements.contains_key("pcr23"));
+        let mut other = report_data.to_vec();
+        *other.last_mut().unwrap() ^= 1;
+        assert_eq!(bind(quoted(&other), &hcl, &bundle).unwrap_err().code, "report-data");
+    }
+
+    #[test]
+    fn no_byte_of_a_tdreports_report_data_can_change() {
+        let mut hcl = include_bytes!("../../tests/vectors/azure/kinvolk-tdx-hcl.bin").to_vec();
+        assert!(Hcl::read(&hcl).is_ok());
+        for at in (0..hcl.len()).filter(|at| !(0x20..0x20 + 128).contains(at)) {
+            hcl[at] ^= 1;
+            // The rest of a TDREPORT is not used; everything else decides.
+            let unused = (0x20 + 192..0x20 + 1024).contains(&at);
+            assert_eq!(Hcl::read(&hcl).is_ok(), unused, "{at}");
+            hcl[at] ^= 1;
+        }
+    }
 }
