@@ -18,7 +18,8 @@ impl Policy {
         policy
     }
 
-    /// A policy for the program of these claims and no other: its root (by key), generation, privilege level and all its measurements,
+    /// A policy for the program of these claims and no other: its root (by key), generation, privilege level and the program's
+    /// measurements,
     /// with the component versions as least values. It accepts the program on a platform in good order: what is weak about
     /// the platform at hand (a TCB status other than up to date, advisories, whatever needs an [`Allowance`]) is not named.
     /// Two things are, since they are ordinary: hyperthreading where it is on or allowed, and AMD's unknown TCB status, since AMD
@@ -35,6 +36,7 @@ impl Policy {
             measurements: claims
                 .measurements
                 .iter()
+                .filter(|(name, _)| of_program(claims.kind, name))
                 .map(|(name, value)| (name.clone(), vec![value.clone()]))
                 .collect(),
             tcb_statuses,
@@ -46,6 +48,17 @@ impl Policy {
         let mut policy = Self { warn_before_expiry_seconds: WARN, ..Self::default() };
         policy.accept.insert(claims.kind, rule);
         policy.canonical()
+    }
+}
+
+/// Whether a measurement is of the program, not of the machine below it.
+fn of_program(kind: Kind, name: &str) -> bool {
+    match kind {
+        // Image, kernel, application, signer; 3 and 4 tell the role and the instance that started the enclave.
+        Kind::Nitro => matches!(name, "pcr0" | "pcr1" | "pcr2" | "pcr8"),
+        // The TDX module's are judged by Intel's TCB info.
+        Kind::Tdx | Kind::AzureTdx => !matches!(name, "mrseam" | "mrsignerseam"),
+        Kind::Sgx | Kind::SevSnp | Kind::AzureSnp | Kind::Tpm => true,
     }
 }
 

@@ -233,7 +233,7 @@ fn report_data(out: &mut Outcome, claims: &Claims, rule: &Rule, expected: &Expec
         out.warn(
             "unbound",
             "no report data was expected: the evidence may be old, or vouch for somebody else's keys",
-            "give the expected report data (`--report-data`)",
+            "give the report data that a fresh challenge must bring",
         );
     }
 }

@@ -51,17 +51,18 @@ pub(crate) fn run(args: &Evidence) -> Result<(), CliError> {
 /// What only hardware evidence has a use for is given with a policy alone: an option that did nothing would mislead.
 fn needs_policy(appraising: &Appraising) -> Result<(), CliError> {
     let Endorsing { collateral, certificates, roots, at } = &appraising.endorsing;
+    let path = |path: &Path| path.display().to_string();
     let given = [
-        ("--collateral", !collateral.is_empty()),
-        ("--certs", !certificates.is_empty()),
-        ("--root", !roots.is_empty()),
-        ("--at", at.is_some()),
+        ("--collateral", collateral.first().map(|file| path(file))),
+        ("--certs", certificates.first().map(|file| path(file))),
+        ("--root", roots.first().map(|(_, file)| path(file))),
+        ("--at", at.map(|at| at.to_string())),
     ];
-    match given.into_iter().find(|(_, given)| *given) {
+    match given.into_iter().find_map(|(what, value)| Some((what, value?))) {
         None => Ok(()),
-        Some((what, _)) => Err(CliError::Argument {
+        Some((what, value)) => Err(CliError::Argument {
             what,
-            value: String::new(),
+            value,
             reason: "it goes with --policy, for hardware evidence".to_owned(),
         }),
     }

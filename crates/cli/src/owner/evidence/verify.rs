@@ -144,7 +144,9 @@ fn table(claims: &Claims) -> String {
     for (name, value) in &claims.tcb.detail {
         row(name, "firmware or its date", value);
     }
-    for (name, value) in &claims.measurements {
+    let mut measurements: Vec<_> = claims.measurements.iter().collect();
+    measurements.sort_by_key(|(name, _)| numbered(name));
+    for (name, value) in measurements {
         row(name, measurement(name), &value.to_string());
     }
     row("report data", "what the program had vouched for", &claims.report_data.to_string());
@@ -167,6 +169,12 @@ fn table(claims: &Claims) -> String {
         row("note", "", note);
     }
     table.render()
+}
+
+/// A name split before its number, so that `pcr2` stands before `pcr10`.
+fn numbered(name: &str) -> (&str, Option<u32>) {
+    let start = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    (start, name.strip_prefix(start).and_then(|number| number.parse().ok()))
 }
 
 fn yes(flag: bool) -> &'static str {
