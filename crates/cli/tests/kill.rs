@@ -199,10 +199,10 @@ impl Bench {
         moment.wait(&mut running);
         let before: Vec<_> = OWNERS.iter().map(|owner| kept(owner, &self.world)).collect();
         let killed = self.strike(moment, &mut running);
-        for ((owner, running), mut before) in OWNERS.into_iter().zip([running, other]).zip(before) {
-            let ended = running.end();
-            let killed = killed && owner == first;
-            if !killed {
+        // Both have ended before either is looked at: what is released from here on was asked for here.
+        let ended = [running, other].map(Running::end);
+        for ((owner, ended), mut before) in OWNERS.into_iter().zip(ended).zip(before) {
+            if !killed || owner != first {
                 ended.assert_orderly();
             }
             before.extend(kept(owner, &self.world));

@@ -117,6 +117,9 @@ impl TransportError {
     }
 }
 
+/// How long a host may take to be reached, and to show that it still lives.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Bytes over an owner's connection to the host, protocol overhead (HTTP/2 frames, TLS) included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -164,7 +167,9 @@ impl Host {
             .tcp_nodelay(true)
             .initial_stream_window_size(8 << 20)
             .initial_connection_window_size(16 << 20)
-            .http2_keep_alive_interval(Duration::from_secs(20))
+            .connect_timeout(PATIENCE)
+            .http2_keep_alive_interval(PATIENCE)
+            .keep_alive_timeout(PATIENCE)
             .keep_alive_while_idle(true);
         if secure {
             let tls = match tls_ca {

@@ -129,7 +129,7 @@ async fn infer(args: &Infer) -> Result<InferReport, CliError> {
     let samples = samples::read(&args.inputs, args.limit)?;
     watch.lap("read the samples");
     let Opened { host, enclave, deployment, session } =
-        open(args, &mut progress, &mut watch).await?;
+        open(args, Some(&samples), &mut progress, &mut watch).await?;
 
     progress.begin("encrypt the inputs");
     let (file, input) = tokio::task::block_in_place(|| encrypt(&session, &samples))?;
@@ -161,7 +161,12 @@ async fn infer(args: &Infer) -> Result<InferReport, CliError> {
             Ok(released) => released,
             Err(error) if is_final(&error) => {
                 tickets.remove(&job.statement().job.to_string())?;
-                return Err(CliError::part("the job was refused")(error));
+                let help = quota_help(&error);
+                let error = CliError::part("the job was refused")(error);
+                return Err(match help {
+                    Some(help) => error.hint(help),
+                    None => error,
+                });
             }
             Err(error) => {
                 let error = CliError::part("the job's result cannot be had now")(error);
@@ -243,6 +248,7 @@ struct Opened {
 
 async fn open(
     args: &Infer,
+    samples: Option<&[Vec<f64>]>,
     progress: &mut Progress,
     watch: &mut Stopwatch,
 ) -> Result<Opened, CliError> {
@@ -257,6 +263,10 @@ async fn open(
     let enclave = trust::challenge(&host, &args.trust).await?;
     let deployment = deployment(&host, id).await?;
     check_output(args, &deployment.statement().policy.output)?;
+    if let Some(samples) = samples {
+        let fail = "the inputs do not fit the network";
+        deployment.check_samples(samples).map_err(CliError::part(fail))?;
+    }
     watch.lap("appraise the enclave");
 
     progress.begin("open the session");
@@ -269,13 +279,17 @@ async fn open(
         })
         .await
         .map_err(|error| {
-            let refused = error.problem() == Some("not-allowed");
+            let help = match error.problem() {
+                Some("not-allowed") => {
+                    let key = owner.public_key();
+                    Some(format!("the model owner must admit your key: --allow-owner {key}"))
+                }
+                _ => quota_help(&error).map(str::to_owned),
+            };
             let error = CliError::part("the session was not opened")(error);
-            if refused {
-                let key = owner.public_key();
-                error.hint(format!("the model owner must admit your key: --allow-owner {key}"))
-            } else {
-                error
+            match help {
+                Some(help) => error.hint(help),
+                None => error,
             }
         })?;
     let session =
@@ -291,6 +305,18 @@ fn encrypt(session: &Session, samples: &[Vec<f64>]) -> Result<(File, Written), C
         .map_err(CliError::part("the inputs cannot be encrypted"))?;
     let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error);
     Ok((file.map_err(CliError::part("the encrypted inputs cannot be written"))?, written))
+}
+
+/// What to do about a refusal by the policy.
+fn quota_help(error: &TransportError) -> Option<&'static str> {
+    match error.problem()? {
+        "quota-exceeded" => Some(
+            "the model owner's policy bounds jobs, sessions, ciphertexts and bits; a session opened before may have room \
+             (--session), else ask the model owner for a new deployment",
+        ),
+        "expired" => Some("ask the model owner for a new deployment"),
+        _ => None,
+    }
 }
 
 /// Whether a refusal ends a job for good. After one that names no problem, or that of a host which failed itself or is full

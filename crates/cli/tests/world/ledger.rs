@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use adyton_rpc::tonic::transport::Channel;
 use adyton_rpc::v1::host_client::HostClient;
 use adyton_rpc::v1::{
     FetchResultRequest, GetAuditRequest, GetObjectRequest, JobRef, ListDeploymentsRequest,
@@ -13,7 +14,6 @@ use adyton_wire::statement::{
     AUDIT_ENTRY_LENGTH, AuditEntry, AuditEvent, AuditHead, JobStatement, verify_audit,
 };
 use adyton_wire::{Request, Response};
-use adyton_rpc::tonic::transport::Channel;
 
 use super::{PATIENCE, World};
 

@@ -51,7 +51,7 @@ pub(super) fn run(args: &Infer) -> Result<(), CliError> {
 async fn collect(args: &Infer) -> Result<(Report, Option<CliError>), CliError> {
     let mut progress = Progress::new();
     let Opened { host, deployment, session, .. } =
-        open(args, &mut progress, &mut Stopwatch::start()).await?;
+        open(args, None, &mut progress, &mut Stopwatch::start()).await?;
     let tickets = Tickets::beside(&args.identity);
     let outputs = deployment.program().program().output.outputs;
     let mut report = Report::default();
