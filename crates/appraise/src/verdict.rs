@@ -47,7 +47,7 @@ impl Accepted {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// The policy accepts the claims.
-    Accepted(Accepted),
+    Accepted(Box<Accepted>),
     /// It does not.
     Refused {
         /// Every reason, never none.
@@ -79,7 +79,7 @@ pub fn appraise_challenged(
     let rules::Outcome { reasons, warnings, expires_at } =
         rules::hold(claims, policy, expected, at);
     if reasons.is_empty() {
-        Verdict::Accepted(Accepted { claims: claims.clone(), warnings, expires_at })
+        Verdict::Accepted(Box::new(Accepted { claims: claims.clone(), warnings, expires_at }))
     } else {
         Verdict::Refused { reasons }
     }

@@ -1,5 +1,5 @@
 //! `adyton evidence verify` and `adyton policy` on the vendors' samples, through the program.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
