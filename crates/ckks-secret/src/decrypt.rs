@@ -1,13 +1,33 @@
 //! Decryption.
 
 use adyton_ckks::{
-    Ciphertext, CkksError, Degree2, Encoder, KeyRole, ModelKey, OperandRole, Parameters, Plaintext,
-    ProductSum, ResultKey,
+    Ciphertext, CkksError, DecodeBuffer, Degree2, Encoder, KeyRole, ModelKey, OperandRole,
+    Parameters, ParametersError, Plaintext, ProductSum, ResultKey,
 };
-use adyton_ring::{Ntt, Poly};
-use zeroize::Zeroizing;
+use adyton_ring::{AlignedBuffer, Ntt, Poly};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::SecretKey;
+use crate::secret::limb;
+
+/// Memory that decryption works in, to be used again for the next ciphertext; wiped when dropped.
+pub struct DecryptBuffer {
+    phase: Zeroizing<AlignedBuffer>,
+    decoded: DecodeBuffer,
+}
+
+impl Default for DecryptBuffer {
+    fn default() -> Self {
+        Self { phase: Zeroizing::new(AlignedBuffer::zeroed(0)), decoded: DecodeBuffer::default() }
+    }
+}
+
+impl std::fmt::Debug for DecryptBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Contents may be decrypted values.
+        f.write_str("DecryptBuffer")
+    }
+}
 
 /// Decrypts ciphertexts of role `K`.
 ///
@@ -26,6 +46,18 @@ impl<'a, K: KeyRole> Decryptor<'a, K> {
         Self { key, encoder: Encoder::new(key.parameters()) }
     }
 
+    /// A decryptor with this key that decodes with the tables of `encoder`.
+    ///
+    /// # Errors
+    /// [`CkksError::Parameters`] for an encoder of other parameters.
+    pub fn with_encoder(key: &'a SecretKey<K>, encoder: &Encoder) -> Result<Self, CkksError> {
+        if encoder.parameters() == key.parameters() {
+            Ok(Self { key, encoder: encoder.clone() })
+        } else {
+            Err(CkksError::Parameters(ParametersError::OtherParameters))
+        }
+    }
+
     /// `b + a·s`.
     ///
     /// # Errors
@@ -39,8 +71,36 @@ impl<'a, K: KeyRole> Decryptor<'a, K> {
     /// # Errors
     /// As [`Decryptor::decrypt`].
     pub fn decrypt_slots(&self, x: &Ciphertext<K>) -> Result<Zeroizing<Vec<f64>>, CkksError> {
-        let phase = Zeroizing::new(self.phase(x)?);
-        Ok(Zeroizing::new(self.encoder.decode_poly(&phase, x.scale())?))
+        let mut buffer = DecryptBuffer::default();
+        Ok(Zeroizing::new(self.decrypt_slots_in(x, &mut buffer)?.to_vec()))
+    }
+
+    /// The real slots, in memory of the caller's: for many ciphertexts, one after the other.
+    ///
+    /// # Errors
+    /// As [`Decryptor::decrypt`].
+    pub fn decrypt_slots_in<'b>(
+        &self,
+        x: &Ciphertext<K>,
+        buffer: &'b mut DecryptBuffer,
+    ) -> Result<&'b [f64], CkksError> {
+        let parameters = self.key.parameters();
+        check(parameters, x.level(), &[x.b(), x.a()])?;
+        let (ring, basis) = (parameters.ring(), x.b().basis());
+        let DecryptBuffer { phase, decoded } = buffer;
+        if phase.len() == x.b().as_slice().len() {
+            phase.copy_from_slice(x.b().as_slice());
+        } else {
+            phase.zeroize();
+            **phase = AlignedBuffer::from_slice(x.b().as_slice());
+        }
+        let limbs = phase.chunks_exact_mut(ring.degree()).zip(x.a().limbs());
+        for (prime, (limb, a)) in basis.iter().zip(limbs) {
+            let residue = ring.residue(prime);
+            residue.mul_add_assign(limb, a, self.key.limb(prime)?)?;
+            residue.inverse_in_place(limb)?;
+        }
+        self.encoder.decode_residues(basis, phase, x.scale(), decoded)
     }
 
     /// `b + a·s`, which the caller wipes or hands on.
@@ -104,7 +164,7 @@ fn check(parameters: &Parameters, level: u8, polys: &[&Poly<Ntt>]) -> Result<(),
     }
 }
 
-/// `sum += x·Π secrets`, each secret over the full basis.
+/// `sum += x·Π secrets`.
 fn add_product(
     parameters: &Parameters,
     sum: &mut Poly<Ntt>,
@@ -117,7 +177,7 @@ fn add_product(
     for (prime, (product, sum)) in x.basis().iter().zip(limbs) {
         let residue = ring.residue(prime);
         for secret in secrets {
-            residue.mul_assign(product, secret.limb(prime))?;
+            residue.mul_assign(product, limb(secret, prime)?)?;
         }
         residue.add_assign(sum, product)?;
     }

@@ -1,14 +1,15 @@
 //! Generation of evaluation keys.
 
 use adyton_ckks::{
-    CkksError, InputKey, KeySource, KeySpec, ModelKey, ResultKey, SeededEvaluationKey,
+    CkksError, InputKey, KeySource, KeySpec, ModelKey, Parameters, ResultKey, SeededEvaluationKey,
 };
-use adyton_ring::{AlignedBuffer, Automorphism, Ntt, Poly};
+use adyton_ring::{AlignedBuffer, Automorphism, Basis, Ntt, Poly};
 use zeroize::Zeroizing;
 
 use crate::{Randomness, SecretKey};
 
-/// Makes the evaluation keys of a session. It needs all three secrets, so only the enclave has one.
+/// Makes the evaluation keys of a session. It needs all three secrets, so only the enclave has one. Of each it needs the primes that
+/// the keys to be made ask for: [`KeyGenerator::primes`].
 #[derive(Debug)]
 pub struct KeyGenerator<'a> {
     model: &'a SecretKey<ModelKey>,
@@ -31,6 +32,23 @@ impl<'a> KeyGenerator<'a> {
         Ok(Self { model, input, result })
     }
 
+    /// The primes of the model, input and result key that make the evaluation key with this name.
+    ///
+    /// # Errors
+    /// [`CkksError::Parameters`] when the parameters admit no such key.
+    pub fn primes(parameters: &Parameters, spec: &KeySpec) -> Result<[Basis; 3], CkksError> {
+        parameters.check_key(spec)?;
+        let all = parameters.mod_up(spec.level)?.extended_basis().clone();
+        let none = parameters.ring().basis([])?;
+        let [model, input] = match spec.source {
+            KeySource::Model | KeySource::ModelTimesResult => [all.clone(), none],
+            KeySource::ModelTimesInput => [all.clone(), all.clone()],
+            KeySource::Input => [none, all.clone()],
+            KeySource::Result | KeySource::ResultSquared => [none.clone(), none],
+        };
+        Ok([model, input, all])
+    }
+
     /// The evaluation key with this name: for digit i, `b_i = −a_i·σ⁻¹(s_R) + e_i + P·g_i·s'` over Q_ℓ·P (see
     /// [`SeededEvaluationKey`]).
     ///
@@ -45,15 +63,12 @@ impl<'a> KeyGenerator<'a> {
         parameters.check_key(spec)?;
         let mod_up = parameters.mod_up(spec.level)?;
         let basis = mod_up.extended_basis();
-        let target = self.rotated_back(spec.rotation)?;
-        let target_limb = |prime: usize| match &target {
-            Some(target) => target.limb(prime),
-            None => self.result.limb(prime),
-        };
+        let rotated = self.rotated_back(spec.rotation, basis)?;
+        let target = rotated.as_deref().unwrap_or(self.result.poly());
         let seed = *randomness.seed();
         let mut digits = Vec::with_capacity(mod_up.digit_count());
         for (digit, number) in (0..mod_up.digit_count()).zip(0..) {
-            let mut b = self.result.encrypt_zero(basis, &seed, number, target_limb, randomness)?;
+            let mut b = self.result.encrypt_zero(basis, &seed, number, target, randomness)?;
             self.add_source(spec, digit, &mut b)?;
             digits.push(b);
         }
@@ -72,7 +87,7 @@ impl<'a> KeyGenerator<'a> {
                 continue;
             }
             let residue = ring.residue(prime);
-            let (first, second) = self.source(spec.source, prime);
+            let (first, second) = self.source(spec.source, prime)?;
             source.copy_from_slice(first);
             if let Some(second) = second {
                 residue.mul_assign(&mut source, second)?;
@@ -84,21 +99,22 @@ impl<'a> KeyGenerator<'a> {
     }
 
     /// The secrets whose product is the source, modulo one prime.
-    fn source(&self, source: KeySource, prime: usize) -> (&[u64], Option<&[u64]>) {
-        let (model, input, result) =
-            (self.model.limb(prime), self.input.limb(prime), self.result.limb(prime));
-        match source {
-            KeySource::Model => (model, None),
-            KeySource::ModelTimesInput => (model, Some(input)),
-            KeySource::ModelTimesResult => (model, Some(result)),
-            KeySource::Input => (input, None),
-            KeySource::Result => (result, None),
-            KeySource::ResultSquared => (result, Some(result)),
-        }
+    fn source(&self, source: KeySource, prime: usize) -> Result<Source<'_>, CkksError> {
+        let model = || self.model.limb(prime);
+        let input = || self.input.limb(prime);
+        let result = || self.result.limb(prime);
+        Ok(match source {
+            KeySource::Model => (model()?, None),
+            KeySource::ModelTimesInput => (model()?, Some(input()?)),
+            KeySource::ModelTimesResult => (model()?, Some(result()?)),
+            KeySource::Input => (input()?, None),
+            KeySource::Result => (result()?, None),
+            KeySource::ResultSquared => (result()?, Some(result()?)),
+        })
     }
 
-    /// σ⁻¹(s_R) over all primes, or `None` without a rotation.
-    fn rotated_back(&self, rotation: u32) -> Result<Option<WipedPoly>, CkksError> {
+    /// σ⁻¹(s_R) over the primes of `basis`, or `None` without a rotation.
+    fn rotated_back(&self, rotation: u32, basis: &Basis) -> Result<Option<WipedPoly>, CkksError> {
         let parameters = self.result.parameters();
         let ring = parameters.ring();
         // Checked before: rotation < slots ≤ 2^16.
@@ -107,13 +123,16 @@ impl<'a> KeyGenerator<'a> {
             return Ok(None);
         }
         let inverse = Automorphism::rotation(ring, slots - rotation)?;
-        let mut image = Zeroizing::new(Poly::zero(ring, &ring.full_basis())?);
-        for (prime, out) in image.limbs_mut().enumerate() {
-            inverse.apply_limb(self.result.limb(prime), out)?;
+        let mut image = Zeroizing::new(Poly::zero(ring, basis)?);
+        for (prime, out) in basis.iter().zip(image.limbs_mut()) {
+            inverse.apply_limb(self.result.limb(prime)?, out)?;
         }
         Ok(Some(image))
     }
 }
+
+/// The limbs of the one or two secrets whose product is a key's source.
+type Source<'a> = (&'a [u64], Option<&'a [u64]>);
 
 /// A polynomial that is wiped when dropped.
 type WipedPoly = Zeroizing<Poly<Ntt>>;

@@ -98,8 +98,9 @@ mod measure;
 mod public;
 mod randomness;
 mod secret;
+mod small;
 
-pub use decrypt::Decryptor;
+pub use decrypt::{DecryptBuffer, Decryptor};
 pub use evaluation::KeyGenerator;
 pub use measure::NoiseReport;
 pub use public::PublicKey;

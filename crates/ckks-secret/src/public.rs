@@ -30,7 +30,7 @@ impl<K: KeyRole> SecretKey<K> {
     ) -> Result<PublicKey<K>, CkksError> {
         let basis = self.parameters().basis(level)?;
         let seed = *randomness.seed();
-        let b = self.encrypt_zero(basis, &seed, 0, |prime| self.limb(prime), randomness)?;
+        let b = self.encrypt_zero(basis, &seed, 0, self.poly(), randomness)?;
         Ok(PublicKey { b, seed, level, role: PhantomData })
     }
 }

@@ -5,18 +5,19 @@ use std::marker::PhantomData;
 use adyton_ckks::{
     CkksError, KeyRole, Parameters, ParametersError, Plaintext, Seed, SeededCiphertext,
 };
-use adyton_ring::{Basis, Ntt, Poly, sampler};
+use adyton_ring::{Basis, Ntt, Poly, RingError, sampler};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::Randomness;
+use crate::small::small;
 
 /// Domain of key derivation.
 const DERIVATION: &str = "adyton ckks-secret 2026-11 secret key by role and epoch v1";
 
-/// A uniform ternary secret key of role `K`, over all primes of its parameters. Wiped when dropped; not cloneable, not printable.
+/// A uniform ternary secret key of role `K`, over all primes of its parameters or those that a use needs. Wiped when dropped; not
+/// cloneable, not printable.
 pub struct SecretKey<K: KeyRole> {
     parameters: Parameters,
-    /// Over the ring's full basis, so the limb of a prime is at the prime's index.
     poly: Poly<Ntt>,
     role: PhantomData<K>,
 }
@@ -30,6 +31,20 @@ impl<K: KeyRole> SecretKey<K> {
     /// # Errors
     /// None in practice; ring errors are passed on.
     pub fn derive(parameters: &Parameters, seed: &Seed, epoch: &[u8]) -> Result<Self, CkksError> {
+        Self::derive_over(parameters, &parameters.ring().full_basis(), seed, epoch)
+    }
+
+    /// As [`SecretKey::derive`], but only modulo the primes of `basis`: the same key, in less time and memory, for operations that
+    /// need no other prime. Operations that do fail with [`CkksError::Ring`].
+    ///
+    /// # Errors
+    /// [`CkksError::Ring`] for a basis of another ring.
+    pub fn derive_over(
+        parameters: &Parameters,
+        basis: &Basis,
+        seed: &Seed,
+        epoch: &[u8],
+    ) -> Result<Self, CkksError> {
         let mut hasher = blake3::Hasher::new_derive_key(DERIVATION);
         // All before the epoch has a fixed length, so the encoding is injective.
         hasher.update(seed).update(&[K::ROLE as u8]).update(parameters.digest()).update(epoch);
@@ -40,7 +55,8 @@ impl<K: KeyRole> SecretKey<K> {
         hasher.zeroize();
         let ring = parameters.ring();
         // `forward` works in place on the polynomial it is given, so no second copy is left behind.
-        let poly = ring.forward(sampler::ternary(ring, &ring.full_basis(), &derived, 0)?)?;
+        let ternary = |basis: &Basis| sampler::ternary(ring, basis, &derived, 0);
+        let poly = ring.forward(small(ring, basis, ternary)?)?;
         Ok(Self { parameters: parameters.clone(), poly, role: PhantomData })
     }
 
@@ -50,14 +66,14 @@ impl<K: KeyRole> SecretKey<K> {
         &self.parameters
     }
 
-    /// The secret over the full basis.
+    /// The secret over the primes that this key has.
     pub(crate) fn poly(&self) -> &Poly<Ntt> {
         &self.poly
     }
 
     /// The secret's residues modulo the prime with index `prime`, in the NTT domain.
-    pub(crate) fn limb(&self, prime: usize) -> &[u64] {
-        self.poly.limb(prime)
+    pub(crate) fn limb(&self, prime: usize) -> Result<&[u64], CkksError> {
+        limb(&self.poly, prime)
     }
 
     /// Encrypts: `b = m + e − a·s` with `a` from a fresh public seed and Gaussian `e`, σ = 3.19.
@@ -74,7 +90,7 @@ impl<K: KeyRole> SecretKey<K> {
             return Err(CkksError::ForeignOperand { level: plaintext.level() });
         }
         let seed = *randomness.seed();
-        let mut b = self.encrypt_zero(basis, &seed, 0, |prime| self.limb(prime), randomness)?;
+        let mut b = self.encrypt_zero(basis, &seed, 0, &self.poly, randomness)?;
         self.parameters.ring().add_assign(&mut b, plaintext.poly())?;
         SeededCiphertext::from_parts(
             &self.parameters,
@@ -85,23 +101,24 @@ impl<K: KeyRole> SecretKey<K> {
         )
     }
 
-    /// `e − a·s` over `basis`, where `a` is stream `number` of `seed` and `secret` gives the limbs of s (this key, or an image of it).
-    pub(crate) fn encrypt_zero<'s>(
+    /// `e − a·s` over `basis`, where `a` is stream `number` of `seed` and s is this key or an image of it.
+    pub(crate) fn encrypt_zero(
         &self,
         basis: &Basis,
         seed: &Seed,
         number: u64,
-        secret: impl Fn(usize) -> &'s [u64],
+        secret: &Poly<Ntt>,
         randomness: &mut Randomness,
     ) -> Result<Poly<Ntt>, CkksError> {
         let ring = self.parameters.ring();
-        let noise = sampler::gaussian(ring, basis, &randomness.seed(), 0)?;
-        let mut out = Zeroizing::new(ring.forward(noise)?);
+        let noise = randomness.seed();
+        let gaussian = |basis: &Basis| sampler::gaussian(ring, basis, &noise, 0);
+        let mut out = Zeroizing::new(ring.forward(small(ring, basis, gaussian)?)?);
         let mut uniform: Poly<Ntt> = sampler::uniform(ring, basis, seed, number)?;
         let limbs = out.limbs_mut().zip(uniform.limbs_mut());
         for (prime, (out, product)) in basis.iter().zip(limbs) {
             let residue = ring.residue(prime);
-            residue.mul_assign(product, secret(prime))?;
+            residue.mul_assign(product, limb(secret, prime)?)?;
             residue.sub_assign(out, product)?;
         }
         // a·s reveals s, since a is public.
@@ -118,6 +135,13 @@ impl<K: KeyRole> SecretKey<K> {
             Err(CkksError::Parameters(ParametersError::OtherParameters))
         }
     }
+}
+
+/// The residues of a secret modulo the prime with index `prime`.
+pub(crate) fn limb(secret: &Poly<Ntt>, prime: usize) -> Result<&[u64], CkksError> {
+    let count = secret.basis().len();
+    let missing = RingError::OutOfRange { what: "prime of a secret key", index: prime, count };
+    Ok(secret.try_limb(secret.basis().position(prime).ok_or(missing)?)?)
 }
 
 impl<K: KeyRole> Drop for SecretKey<K> {

@@ -27,7 +27,7 @@ pub use adyton_ring::{Kernel, RingKind, Seed};
 pub use ciphertext::{
     Ciphertext, Degree2, Plaintext, ProductSum, ResultCiphertext, SeededCiphertext,
 };
-pub use encoder::Encoder;
+pub use encoder::{DecodeBuffer, Encoder};
 pub use error::CkksError;
 pub use evaluator::{Alone, Crew, Evaluator, PreparedWeights, SwitchTerm, Task, Weight};
 pub use keys::{EvaluationKey, EvaluationKeys, KeySet, KeySource, KeySpec, SeededEvaluationKey};

@@ -2,11 +2,14 @@
 
 mod owners;
 mod runs;
+mod trust;
 
 pub(crate) use owners::{
     Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, OutputForm, Publish, Trust,
 };
 pub(crate) use runs::{Bench, Compile, Demo, Inspect, Objective, Privacy};
+
+pub(crate) use trust::{Appraising, Endorsing, Policy, PolicyCommand, PolicyNew};
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -44,6 +47,8 @@ pub(crate) enum Command {
     Infer(Infer),
     /// Fetch, show and verify an enclave's evidence
     Evidence(Evidence),
+    /// Make, explain and hash policies: what an owner accepts of hardware evidence
+    Policy(Policy),
     /// Make an owner's identity, or show an existing one's public key
     Keygen(Keygen),
     /// Measure evaluation on this machine with the real processes
@@ -73,6 +78,7 @@ impl Command {
             Self::Publish(a) => a.json,
             Self::Infer(a) => a.json,
             Self::Evidence(a) => a.json,
+            Self::Policy(a) => a.json,
             Self::Keygen(a) => a.json,
             Self::Bench(a) => a.json,
             Self::Enclave(_) | Self::Host(_) => false,

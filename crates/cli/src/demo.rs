@@ -19,8 +19,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Pictures shown for each network.
 const SHOWN: usize = 10;
 /// Said once when the demo is silent otherwise.
-const BANNER: &str = "Adyton demo: four processes, real sockets, real MNIST test images, trained networks.\n\
-    NOTE: the enclave's evidence is SIMULATED: the protocol is real, the hardware's protection is not.";
+const BANNER: &str = "Adyton demo: four processes, real sockets, real MNIST images, trained networks.\n\
+    NOTE: the enclave's evidence is SIMULATED: the protocol is real,\n\
+    \x20     the hardware's protection is not.";
 
 /// A directory to work in, removed at the end unless it is to be kept.
 struct Workspace {
@@ -71,11 +72,12 @@ pub(crate) fn supervised<T>(
 pub(crate) fn run(args: &Demo) -> Result<(), CliError> {
     let networks = shipped::networks(&args.workload.networks)?;
     let digits = shipped::test_digits()?;
-    let workspace = Workspace::new(args.keep.as_deref())?;
     let measurement = parties::measurement()?;
     output::note(BANNER);
     let began = Instant::now();
     let report = supervised(async {
+        // Made here, where a signal no longer ends the process before it is removed.
+        let workspace = Workspace::new(args.keep.as_deref())?;
         let mut reports = Vec::new();
         for shipped in networks {
             let directory = workspace.path.join(shipped.name);

@@ -58,6 +58,9 @@ pub(crate) enum CliError {
     /// The enclave's checks on the decrypted slots did not hold.
     #[error("the enclave's checks on the result failed ({}): nothing was released", checks(*.0))]
     Checks(u32),
+    /// The policy refuses the evidence; the reasons were printed.
+    #[error("the evidence is refused, for {reasons} {}", if *.reasons == 1 { "reason" } else { "reasons" })]
+    Refused { reasons: usize },
     /// A part that cannot work on.
     #[error("{context}")]
     Part { context: String, help: Option<String>, source: Box<dyn std::error::Error + Send + Sync> },
@@ -147,6 +150,7 @@ impl CliError {
             Self::File { .. } => "file",
             Self::Content { .. } => "content",
             Self::Checks(_) => "checks-failed",
+            Self::Refused { .. } => "refused",
             Self::Part { .. } => "failed",
         }
     }

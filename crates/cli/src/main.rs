@@ -1,6 +1,7 @@
 //! The `adyton` command: all roles of Adyton, and a demonstration of them together.
 #![forbid(unsafe_code)]
 
+mod appraisal;
 mod args;
 mod bench;
 mod compile;
@@ -11,6 +12,7 @@ mod inspect;
 mod machine;
 mod output;
 mod owner;
+mod policy;
 mod process;
 mod program_files;
 mod progress;
@@ -46,6 +48,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Publish(a) => owner::publish::run(&a),
         Command::Infer(a) => owner::infer::run(&a),
         Command::Evidence(a) => owner::evidence::run(&a),
+        Command::Policy(a) => policy::run(&a),
         Command::Keygen(a) => owner::keygen::run(&a),
         Command::Bench(a) => bench::run(&a),
     }

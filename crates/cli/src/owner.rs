@@ -90,17 +90,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it tries.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// How long an enclave may take to answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
 /// The enclave's evidence for a challenge, waiting a little for an enclave that is just starting.
 async fn evidence(host: &Host, challenge: &Challenge) -> Result<Vec<u8>, CliError> {
+    const FAIL: &str = "the enclave's evidence cannot be had";
+    const HELP: &str = "is the host's address right (one that serves TLS is named https://…), and does its enclave run?";
     let began = Instant::now();
     loop {
-        match host.evidence(challenge.nonce()).await {
-            Err(TransportError::Unavailable { .. }) if began.elapsed() < PATIENCE => {
+        match tokio::time::timeout(ANSWER, host.evidence(challenge.nonce())).await {
+            Err(late) => return Err(CliError::part(FAIL)(late).hint(HELP)),
+            Ok(Err(TransportError::Unavailable { .. })) if began.elapsed() < PATIENCE => {
                 tokio::time::sleep(RETRY).await;
             }
-            result => {
-                return result.map_err(CliError::part("the enclave's evidence cannot be had"));
-            }
+            Ok(result) => return result.map_err(|error| CliError::part(FAIL)(error).hint(HELP)),
         }
     }
 }
@@ -115,8 +119,20 @@ pub(crate) async fn connect(connection: &Connection) -> Result<Host, CliError> {
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) => {
-                let help = "is it running there? `adyton host --help` tells how to start one";
-                return Err(CliError::part("cannot talk to the host")(error).hint(help));
+                let help = match &error {
+                    TransportError::Connect { .. } => {
+                        Some("is it running there? `adyton host --help` tells how to start one")
+                    }
+                    TransportError::Certificate { .. } => Some(
+                        "name the authority that signed it with --tls-ca, and the host as its certificate does",
+                    ),
+                    _ => None,
+                };
+                let error = CliError::part("cannot talk to the host")(error);
+                return Err(match help {
+                    Some(help) => error.hint(help),
+                    None => error,
+                });
             }
         }
     }

@@ -41,7 +41,8 @@ impl Progress {
         let now = Instant::now();
         let bar = self.terminal.then(|| {
             let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("  {spinner} {msg}  {elapsed}");
+            // Cut short of 80 columns: a line that wraps leaves its rest behind.
+            let style = ProgressStyle::with_template("  {spinner} {elapsed:>4} {msg:64!}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.set_message(what.to_owned());
             bar.enable_steady_tick(Duration::from_millis(100));

@@ -19,14 +19,58 @@ pub(crate) fn read(paths: &[PathBuf], limit: Option<u32>) -> Result<Vec<Vec<f64>
     Ok(samples)
 }
 
+/// A file of results that appears whole or not at all; whether it can be made is known before there is anything to write.
+pub(crate) struct NewFile {
+    path: PathBuf,
+    target: Target,
+}
+
+enum Target {
+    /// Takes the name at the end.
+    Whole(tempfile::NamedTempFile),
+    /// A pipe or a device: written as it is.
+    Stream(File),
+}
+
+impl NewFile {
+    /// A file that `path` will name.
+    pub(crate) fn begin(path: &Path) -> Result<Self, CliError> {
+        let fail = || CliError::file("write", path);
+        // Through links, so that they stay.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let target = match std::fs::metadata(&path) {
+            Ok(found) if !found.is_file() => {
+                Target::Stream(File::options().write(true).open(&path).map_err(fail())?)
+            }
+            _ => {
+                let folder = match path.parent() {
+                    Some(folder) if folder != Path::new("") => folder,
+                    _ => Path::new("."),
+                };
+                Target::Whole(tempfile::NamedTempFile::new_in(folder).map_err(fail())?)
+            }
+        };
+        Ok(Self { path, target })
+    }
+
+    /// Writes one row a sample, as .npy.
+    pub(crate) fn finish_npy(self, rows: &[Vec<f64>]) -> Result<(), CliError> {
+        let width = rows.first().map_or(0, Vec::len);
+        let table = Samples::new(rows.len(), vec![width], rows.concat())
+            .map_err(CliError::part("the results are not a table"))?;
+        match self.target {
+            Target::Whole(file) => table
+                .write_npy(BufWriter::new(file.as_file()))
+                .and_then(|()| file.persist(&self.path).map(drop).map_err(|e| e.error)),
+            Target::Stream(file) => table.write_npy(BufWriter::new(file)),
+        }
+        .map_err(CliError::file("write", &self.path))
+    }
+}
+
 /// Writes one row a sample.
 pub(crate) fn write_npy(path: &Path, rows: &[Vec<f64>]) -> Result<(), CliError> {
-    let width = rows.first().map_or(0, Vec::len);
-    let table = Samples::new(rows.len(), vec![width], rows.concat())
-        .map_err(CliError::part("the results are not a table"))?;
-    File::create(path)
-        .and_then(|file| table.write_npy(BufWriter::new(file)))
-        .map_err(CliError::file("write", path))
+    NewFile::begin(path)?.finish_npy(rows)
 }
 
 /// Index of the largest output; the first of equals.

@@ -57,7 +57,9 @@ fn the_tutorial_runs_as_written() {
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{log}");
     let labels: Vec<&str> = out.lines().filter(|line| line.len() == 1).collect();
-    let expected = "7 2 1 0 4 1 4 9 5 9 0 6 9 0 1 5".split(' ').collect::<Vec<_>>();
+    // Sixteen, and four again over TLS.
+    let expected = "7 2 1 0 4 1 4 9 5 9 0 6 9 0 1 5 7 2 1 0".split(' ').collect::<Vec<_>>();
     assert_eq!(labels, expected, "{out}\n{log}");
     assert!(log.contains("must admit your key"), "{log}");
+    assert!(log.contains("is not trusted by this system's authorities"), "{log}");
 }

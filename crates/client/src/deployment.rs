@@ -1,6 +1,6 @@
 //! A deployment as the data owner sees it: what the model owner signed, and the program that it names.
 
-use crate::ClientError;
+use crate::{ClientError, layout};
 use adyton_program::{Program, VerifiedProgram};
 use adyton_wire::statement::DeploymentStatement;
 use adyton_wire::{DeploymentId, ProgramId, Signed};
@@ -44,6 +44,14 @@ impl Deployment {
     #[must_use]
     pub fn statement(&self) -> &DeploymentStatement {
         &self.statement
+    }
+
+    /// Checks samples against the program's shape and bound, as encryption will: before a session is opened for them.
+    ///
+    /// # Errors
+    /// [`ClientError::Layout`] names the first sample that does not fit.
+    pub fn check_samples(&self, samples: &[Vec<f64>]) -> Result<(), ClientError> {
+        Ok(layout::check(&self.program.program().input, samples)?)
     }
 
     /// Its program.

@@ -4,7 +4,7 @@
 //! Signing key, reply key, model keys and input keys derive from them by BLAKE3's key derivation, each under a context of
 //! its own, so none tells anything of another.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -87,21 +87,26 @@ impl Identity {
     /// # Errors
     /// The file exists or cannot be made.
     pub fn create(path: &Path) -> Result<Self, IdentityError> {
-        let identity = Self::generate()?;
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
+        if path.symlink_metadata().is_ok() {
+            return Err(IdentityError::Exists(path.to_owned()));
         }
-        let mut file = options.open(path).map_err(|source| match source.kind() {
+        let identity = Self::generate()?;
+        let text = Zeroizing::new(format!("{HEADER}\n{}\n", *identity.secret_hex()));
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        // Whole under another name first: a process that is killed, or a disk that is full, leaves no half of an identity.
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist_noclobber(path).map_err(|error| error.error)?;
+            File::open(folder)?.sync_all()
+        };
+        write().map_err(|source| match source.kind() {
             std::io::ErrorKind::AlreadyExists => IdentityError::Exists(path.to_owned()),
             _ => IdentityError::File { action: "make", path: path.to_owned(), source },
-        })?;
-        let text = Zeroizing::new(format!("{HEADER}\n{}\n", *identity.secret_hex()));
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|source| {
-            IdentityError::File { action: "write", path: path.to_owned(), source }
         })?;
         Ok(identity)
     }

@@ -11,7 +11,7 @@ pub use upload::Stored;
 use adyton_rpc::v1::host_client::HostClient;
 use counting::{Counters, Counting};
 use hyper_util::rt::TokioIo;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
@@ -34,6 +34,24 @@ pub enum TransportError {
         url: String,
         /// Why not.
         source: tonic::transport::Error,
+    },
+    /// Somebody answers, but not with a certificate that is trusted.
+    #[error("the certificate of {url} is not trusted{}", if *.own { " by the authority given" } else { " by this system's authorities" })]
+    Certificate {
+        /// The host's address.
+        url: String,
+        /// Whether an authority was given.
+        own: bool,
+        /// Why not.
+        source: tonic::transport::Error,
+    },
+    /// The file of the TLS authority cannot be used.
+    #[error("{} is no TLS authority: {reason}", path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The host or the enclave behind it refused.
     #[error("the host refused to {action}: {message}{}", problem.as_ref().map(|p| format!(" [{p}]")).unwrap_or_default())]
@@ -82,18 +100,25 @@ impl TransportError {
     }
 
     fn status(action: &'static str) -> impl FnOnce(tonic::Status) -> Self {
-        move |status| match status.code() {
-            tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::DeadlineExceeded => {
-                Self::Unavailable { action, message: status.message().to_owned() }
+        move |status| {
+            let problem = adyton_rpc::problem(&status).map(str::to_owned);
+            let message = status.message().to_owned();
+            // A status with a cause was made here, of a connection that broke: a host that dies in the middle of an answer
+            // is `Unknown` or `Internal` by its code. One that the host sent has none.
+            let broken = problem.is_none() && std::error::Error::source(&status).is_some();
+            match status.code() {
+                tonic::Code::Unavailable
+                | tonic::Code::Cancelled
+                | tonic::Code::DeadlineExceeded => Self::Unavailable { action, message },
+                _ if broken => Self::Unavailable { action, message },
+                _ => Self::Refused { action, problem, message },
             }
-            _ => Self::Refused {
-                action,
-                problem: adyton_rpc::problem(&status).map(str::to_owned),
-                message: status.message().to_owned(),
-            },
         }
     }
 }
+
+/// How long a host may take to be reached, and to show that it still lives.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes over an owner's connection to the host, protocol overhead (HTTP/2 frames, TLS) included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,22 +156,24 @@ impl Host {
             .trim_matches(['[', ']'])
             .to_owned();
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let connect = |source| TransportError::Connect { url: url.to_owned(), source };
+        let connect = |source| {
+            let url = url.to_owned();
+            if is_certificate(&source) {
+                return TransportError::Certificate { url, own: tls_ca.is_some(), source };
+            }
+            TransportError::Connect { url, source }
+        };
         let mut endpoint = Endpoint::from(uri)
             .tcp_nodelay(true)
             .initial_stream_window_size(8 << 20)
             .initial_connection_window_size(16 << 20)
-            .http2_keep_alive_interval(Duration::from_secs(20))
+            .connect_timeout(PATIENCE)
+            .http2_keep_alive_interval(PATIENCE)
+            .keep_alive_timeout(PATIENCE)
             .keep_alive_while_idle(true);
         if secure {
             let tls = match tls_ca {
-                Some(path) => {
-                    let pem = std::fs::read(path).map_err(|source| TransportError::Read {
-                        what: "the TLS authority",
-                        source,
-                    })?;
-                    ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
-                }
+                Some(path) => ClientTlsConfig::new().ca_certificate(authority(path)?),
                 None => ClientTlsConfig::new().with_native_roots(),
             };
             endpoint = endpoint.tls_config(tls).map_err(connect)?;
@@ -175,4 +202,28 @@ impl Host {
     pub fn traffic(&self) -> Traffic {
         Traffic { sent: self.counters.sent(), received: self.counters.received() }
     }
+}
+
+/// The certificate of an authority from its file.
+fn authority(path: &Path) -> Result<Certificate, TransportError> {
+    let fail = |reason: String| TransportError::Authority { path: path.to_owned(), reason };
+    let pem = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    // A file without any would be an authority that signs nothing, and every host's certificate would be to blame.
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    if !pem.windows(BEGIN.len()).any(|bytes| bytes == BEGIN) {
+        return Err(fail("it holds no certificate in PEM form".to_owned()));
+    }
+    Ok(Certificate::from_pem(pem))
+}
+
+/// Whether a connection failed over what the other side showed of itself, so that trying again is in vain.
+fn is_certificate(error: &tonic::transport::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if cause.to_string().starts_with("invalid peer certificate") {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }

@@ -1,6 +1,6 @@
 //! What the enclave keeps of a program: parameters, key manifest, and where the results stand. The steps it forgets.
 
-use adyton_ckks::{Ciphertext, CkksError, KeySpec, Parameters, ResultKey, Scale};
+use adyton_ckks::{Ciphertext, CkksError, Encoder, KeySpec, Parameters, ResultKey, Scale};
 use adyton_program::{Program, VerifiedProgram};
 use adyton_wire::ProgramId;
 
@@ -45,6 +45,8 @@ pub(crate) struct Copy {
 pub(crate) struct Plan {
     pub(crate) id: ProgramId,
     pub(crate) parameters: Parameters,
+    /// Tables to decode results with.
+    pub(crate) encoder: Encoder,
     pub(crate) keys: Vec<KeySpec>,
     /// Samples in a ciphertext.
     pub(crate) lanes: usize,
@@ -97,6 +99,7 @@ impl Plan {
         Ok(Self {
             id: ProgramId(verified.id()),
             parameters: parameters.clone(),
+            encoder: Encoder::new(parameters),
             keys: program.keys.clone(),
             lanes: program.input.lanes as usize,
             level: form.level,

@@ -1,6 +1,6 @@
 //! The rules that requests are held to, read-only on the state.
 
-use adyton_ckks_secret::Decryptor;
+use adyton_ckks_secret::{DecryptBuffer, Decryptor};
 use adyton_wire::seal::OpeningKey;
 use adyton_wire::statement::{
     Checks, JobStatement, ReceiptStatement, ResultPayload, SessionStatement, Statement,
@@ -84,7 +84,7 @@ impl State {
         Ok(())
     }
 
-    /// Checks everything that public data can tell, then decrypts and makes the reply. Nothing is changed: the release
+    /// Checks everything that public data can tell, decrypts, and makes the reply. Nothing is changed: the release
     /// counts when its event is committed.
     pub(crate) fn make_release(
         &self,
@@ -101,13 +101,6 @@ impl State {
         if total != Some(request.ciphertexts.len()) {
             return Err(Problem::BadCiphertext.into());
         }
-        let groups: Option<Vec<_>> = request
-            .ciphertexts
-            .chunks(plan.ciphertext_len)
-            .map(|bytes| secrets::result_ciphertext(plan, bytes))
-            .collect();
-        let groups = groups.ok_or(Problem::BadCiphertext)?;
-
         let identity = self.identity()?;
         let policy = &deployment.statement.policy;
         let rules = Rules {
@@ -117,13 +110,19 @@ impl State {
             samples: job.samples as usize,
         };
         let secret = self.vault.get(session.secret);
-        let key = secrets::result_key(&plan.parameters, &secret, &job.session, identity.epoch)
+        let key = secrets::result_key(plan, &secret, &job.session, identity.epoch)
             .map_err(Refusal::internal)?;
-        let decryptor = Decryptor::new(&key);
+        let decryptor = Decryptor::with_encoder(&key, &plan.encoder).map_err(Refusal::internal)?;
+        let mut buffer = DecryptBuffer::default();
         let mut outputs = rules.outputs();
-        for (group, ciphertext) in groups.iter().enumerate() {
-            let slots = decryptor.decrypt_slots(ciphertext).map_err(Refusal::internal)?;
-            rules.read(&slots, group * plan.lanes, &mut outputs);
+        // One ciphertext at a time, in memory that stays in the processor's cache. Should a later one not decode, then the request is
+        // refused for its form, as if none had been decrypted: what was read goes nowhere.
+        for (group, bytes) in request.ciphertexts.chunks(plan.ciphertext_len).enumerate() {
+            let ciphertext =
+                secrets::result_ciphertext(plan, bytes).ok_or(Problem::BadCiphertext)?;
+            let slots =
+                decryptor.decrypt_slots_in(&ciphertext, &mut buffer).map_err(Refusal::internal)?;
+            rules.read(slots, group * plan.lanes, &mut outputs);
         }
         let mut rng = ChaCha20Rng::from_seed(random_bytes()?);
         let (checks, values) = rules.finish(outputs, &mut rng);

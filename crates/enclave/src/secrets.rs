@@ -26,14 +26,16 @@ fn result_label(session: &SessionId, epoch: u32) -> Vec<u8> {
     [session.as_bytes(), &epoch.to_le_bytes()].concat()
 }
 
-/// The session's result key.
+/// The session's result key, as far as a plan's results need it.
 pub(crate) fn result_key(
-    parameters: &Parameters,
+    plan: &Plan,
     secret: &Seed,
     session: &SessionId,
     epoch: u32,
 ) -> Result<SecretKey<ResultKey>, CkksError> {
-    SecretKey::derive(parameters, secret, &result_label(session, epoch))
+    let parameters = &plan.parameters;
+    let basis = parameters.basis(plan.level)?;
+    SecretKey::derive_over(parameters, basis, secret, &result_label(session, epoch))
 }
 
 /// The evaluation key of a manifest's entry, encoded. The same for the same arguments: its randomness derives from the session's secret,
@@ -45,20 +47,19 @@ pub(crate) fn evaluation_key(
     epoch: u32,
     (index, spec): (u32, &KeySpec),
 ) -> Result<Vec<u8>, CkksError> {
-    let result = result_key(parameters, &seeds.session, session, epoch)?;
-    let model = SecretKey::<ModelKey>::derive(parameters, &seeds.model, MODEL_KEY_LABEL)?;
-    let input = SecretKey::<InputKey>::derive(parameters, &seeds.input, INPUT_KEY_LABEL)?;
+    let [over_model, over_input, over_result] = KeyGenerator::primes(parameters, spec)?;
+    let model =
+        SecretKey::<ModelKey>::derive_over(parameters, &over_model, &seeds.model, MODEL_KEY_LABEL)?;
+    let input =
+        SecretKey::<InputKey>::derive_over(parameters, &over_input, &seeds.input, INPUT_KEY_LABEL)?;
+    let label = result_label(session, epoch);
+    let result =
+        SecretKey::<ResultKey>::derive_over(parameters, &over_result, &seeds.session, &label)?;
     let mut name = Vec::new();
     spec.encode_into(&mut name);
     let seed = Zeroizing::new(adyton_wire::digest::tagged(
         KEY_RANDOMNESS,
-        &[
-            seeds.session.as_slice(),
-            &result_label(session, epoch),
-            parameters.digest(),
-            &index.to_le_bytes(),
-            &name,
-        ],
+        &[seeds.session.as_slice(), &label, parameters.digest(), &index.to_le_bytes(), &name],
     ));
     let mut randomness = Randomness::from_seed(&seed);
     KeyGenerator::new(&model, &input, &result)?

@@ -49,6 +49,7 @@ impl HostError {
                 StoreError::Length { .. } => HostProblem::WrongLength.into(),
                 StoreError::Digest => HostProblem::WrongDigest.into(),
                 StoreError::Full { .. } => HostProblem::StoreFull.into(),
+                error if error.is_out_of_space() => HostProblem::StoreFull.into(),
                 _ => SharedProblem::Internal.into(),
             },
             Self::Link(error) => match error {
@@ -79,10 +80,15 @@ impl HostError {
 
     /// What a caller is told: internal failures only that there was one.
     pub fn message(&self) -> String {
-        if self.problem() == Problem::Shared(SharedProblem::Internal) {
-            "the host failed; its log says more".to_owned()
-        } else {
-            self.to_string()
+        match self {
+            _ if self.problem() == Problem::Shared(SharedProblem::Internal) => {
+                "the host failed; its log says more".to_owned()
+            }
+            // Its paths are nobody's business.
+            Self::Store(error) if error.is_out_of_space() => {
+                "the host's disk is full; try again when its operator has made room".to_owned()
+            }
+            _ => self.to_string(),
         }
     }
 }
@@ -90,8 +96,9 @@ impl HostError {
 impl From<HostError> for Status {
     fn from(error: HostError) -> Self {
         let problem = error.problem();
-        if problem == Problem::Shared(SharedProblem::Internal) {
-            tracing::error!(%error, "call failed");
+        let is_full = matches!(&error, HostError::Store(error) if error.is_out_of_space());
+        if is_full || problem == Problem::Shared(SharedProblem::Internal) {
+            tracing::error!(error = chain(&error), "call failed");
         } else {
             tracing::info!(%problem, %error, "call refused");
         }
@@ -123,13 +130,16 @@ impl From<BundleError> for HostError {
     }
 }
 
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes, in one line; one that the text before it already tells is left out.
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let told = error.to_string();
+        if !text.ends_with(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
         cause = error.source();
     }
     text

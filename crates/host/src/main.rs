@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use adyton_host::config::Config;
+use adyton_host::error::chain;
 use adyton_host::server::{self, ServerError};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the host ends");
+            tracing::error!(error = chain(&error), "the host ends");
             ExitCode::FAILURE
         }
     }

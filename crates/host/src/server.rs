@@ -31,10 +31,15 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// Its state cannot be opened.
-    #[error("cannot open the data folder: {0}")]
-    State(#[from] HostError),
+    #[error("cannot open the data folder {}", path.display())]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: HostError,
+    },
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -42,12 +47,26 @@ pub enum ServerError {
         source: std::io::Error,
     },
     /// A certificate or key cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Tls {
         /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// A certificate and its key are not what they should be.
+    #[error(
+        "{} and {} are not a PEM certificate chain and its private key",
+        certificate.display(),
+        key.display()
+    )]
+    Certificate {
+        /// The file that should hold the chain.
+        certificate: PathBuf,
+        /// The file that should hold the key.
+        key: PathBuf,
+        /// Why not.
+        source: tonic::transport::Error,
     },
     /// The server failed.
     #[error("server: {0}")]
@@ -75,8 +94,9 @@ pub struct RunningHost {
 pub async fn start(config: Config) -> Result<RunningHost, ServerError> {
     let metrics = Arc::new(Metrics::new());
     let opening = (config.clone(), Arc::clone(&metrics));
-    let core = tokio::task::spawn_blocking(move || Core::open(&opening.0, opening.1)).await??;
-    let core = Arc::new(core);
+    let core = tokio::task::spawn_blocking(move || Core::open(&opening.0, opening.1)).await?;
+    let unusable = |source| ServerError::State { path: config.data.clone(), source };
+    let core = Arc::new(core.map_err(unusable)?);
     let (listener, address) = listen(config.listen).await?;
     let mut server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
@@ -85,7 +105,12 @@ pub async fn start(config: Config) -> Result<RunningHost, ServerError> {
         .initial_connection_window_size(16 << 20);
     if let (Some(certificate), Some(key)) = (&config.tls_cert, &config.tls_key) {
         let identity = Identity::from_pem(read(certificate)?, read(key)?);
-        server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+        let tls = server.tls_config(ServerTlsConfig::new().identity(identity));
+        server = tls.map_err(|source| ServerError::Certificate {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            source,
+        })?;
     }
     let service = HostServer::new(Service { core: Arc::clone(&core) })
         .max_decoding_message_size(MAX_MESSAGE)

@@ -6,6 +6,9 @@
 
 mod problem;
 
+/// The channels and statuses that the generated clients take and give.
+pub use tonic;
+
 pub use problem::{HostProblem, PROBLEM_KEY, Problem, problem, with_problem};
 
 /// The service and its messages, version 1.

@@ -1,27 +1,59 @@
 //! Encoding: vectors of real slots to plaintexts and back. Holds no secret; what it makes of values on the way is wiped.
 
+mod decode;
+mod real;
 mod roots;
 mod transform;
 
-use adyton_ring::{Coeff, Modulus, Ntt, Poly, RingKind};
+use std::sync::Arc;
+
+use adyton_ring::{Coeff, Modulus, Poly, RingKind};
 use zeroize::Zeroizing;
 
 use crate::{CkksError, Parameters, Plaintext, Scale};
-use roots::Complex;
+pub use decode::DecodeBuffer;
+use real::RealTransform;
+use roots::{Complex, roots_of_unity};
 use transform::Transform;
 
 /// Encodes and decodes real slot vectors. In the standard ring the imaginary parts are zero on encoding and dropped on decoding.
-#[derive(Debug)]
+/// Clones share their tables.
+#[derive(Clone, Debug)]
 pub struct Encoder {
     parameters: Parameters,
-    transform: Transform,
+    transform: Arc<Transform>,
+    to_slots: Arc<Slots>,
+}
+
+/// How coefficients become slots.
+#[derive(Debug)]
+enum Slots {
+    /// By the transform that also makes coefficients, which ends in complex numbers.
+    Complex,
+    /// By one of half the length that ends in real numbers.
+    Real(RealTransform),
 }
 
 impl Encoder {
     /// Builds the tables; make it once for many vectors.
     #[must_use]
     pub fn new(parameters: &Parameters) -> Self {
-        Self { parameters: parameters.clone(), transform: Transform::new(parameters.slots()) }
+        let roots = roots_of_unity((4 * parameters.slots()).trailing_zeros());
+        let to_slots = match parameters.kind() {
+            RingKind::Standard => Slots::Complex,
+            RingKind::ConjugateInvariant => Slots::Real(RealTransform::new(&roots)),
+        };
+        Self {
+            parameters: parameters.clone(),
+            transform: Arc::new(Transform::new(&roots)),
+            to_slots: Arc::new(to_slots),
+        }
+    }
+
+    /// The parameters that the tables belong to.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
     }
 
     /// Encodes up to `slots` values, the missing ones zero, at `level` with the given scale. Deterministic on every machine.
@@ -40,38 +72,6 @@ impl Encoder {
             }
         }
         Plaintext::from_parts(&self.parameters, ring.forward(poly)?, level, scale.clone())
-    }
-
-    /// The real slots of a plaintext.
-    ///
-    /// # Errors
-    /// [`CkksError::Ring`] for a plaintext of another ring.
-    pub fn decode(&self, plaintext: &Plaintext) -> Result<Vec<f64>, CkksError> {
-        self.decode_poly(plaintext.poly(), plaintext.scale())
-    }
-
-    /// The real slots of a polynomial at a scale. Its integer coefficients are taken centred, in (−Q/2, Q/2).
-    ///
-    /// # Errors
-    /// [`CkksError::Ring`] for a polynomial of another ring.
-    pub fn decode_poly(&self, poly: &Poly<Ntt>, scale: &Scale) -> Result<Vec<f64>, CkksError> {
-        let mut coefficients = Zeroizing::new(self.centred_coefficients(poly)?);
-        let inverse = 1.0 / scale.to_f64();
-        coefficients.iter_mut().for_each(|coefficient| *coefficient *= inverse);
-        Ok(self.slots_of(&coefficients))
-    }
-
-    /// The centred integer coefficients of a polynomial as `f64`: exact below 2^53, else to about an ulp.
-    ///
-    /// # Errors
-    /// [`CkksError::Ring`] for a polynomial of another ring.
-    pub fn centred_coefficients(&self, poly: &Poly<Ntt>) -> Result<Vec<f64>, CkksError> {
-        let ring = self.parameters.ring();
-        // `inverse` works in place on the polynomial it is given.
-        let poly = Zeroizing::new(ring.inverse(poly.clone())?);
-        let moduli: Vec<&Modulus> =
-            ring.residues(poly.basis())?.map(adyton_ring::ResidueRing::modulus).collect();
-        Ok(centred(&moduli, &poly))
     }
 
     /// Scaled and rounded coefficients of slot values.
@@ -104,21 +104,6 @@ impl Encoder {
             Err(CkksError::ValueTooLarge { level, scale: scale.clone() })
         }
     }
-
-    /// Slot values of N real coefficients.
-    fn slots_of(&self, coefficients: &[f64]) -> Vec<f64> {
-        let slots = self.parameters.slots();
-        let imaginary = |j: usize| match self.parameters.kind() {
-            RingKind::Standard => coefficients[slots + j],
-            RingKind::ConjugateInvariant if j == 0 => 0.0,
-            RingKind::ConjugateInvariant => -coefficients[slots - j],
-        };
-        let mut values: Zeroizing<Vec<Complex>> = Zeroizing::new(
-            (0..slots).map(|j| Complex { re: coefficients[j], im: imaginary(j) }).collect(),
-        );
-        self.transform.to_slots(&mut values);
-        values.iter().map(|value| value.re).collect()
-    }
 }
 
 /// `x mod p` for a finite integer-valued `x` of any size.
@@ -133,51 +118,6 @@ fn residue_of(modulus: &Modulus, x: f64) -> u64 {
     let exponent = (bits >> 52) - 1075;
     let magnitude = modulus.mul(modulus.reduce(mantissa), modulus.pow(2, exponent));
     if x < 0.0 { modulus.neg(magnitude) } else { magnitude }
-}
-
-/// Centred coefficients from residues, by mixed-radix digits (Garner 1959).
-///
-/// With h = ⌊Q/2⌋ the digits of `x + h mod Q` minus those of h are a mixed-radix representation of the centred x. Evaluated from the
-/// top, every partial sum is about x divided by the primes below it, so a small x is exact in `f64` whatever Q is.
-fn centred(moduli: &[&Modulus], poly: &Poly<Coeff>) -> Vec<f64> {
-    let radices: Vec<Vec<u64>> = moduli
-        .iter()
-        .enumerate()
-        .map(|(i, modulus)| moduli[..i].iter().map(|m| modulus.reduce(m.value())).collect())
-        .collect();
-    let inverses: Vec<Vec<u64>> = moduli
-        .iter()
-        .zip(&radices)
-        .map(|(modulus, radices)| radices.iter().map(|&radix| modulus.inv(radix)).collect())
-        .collect();
-    let to_digits = |residues: &mut [u64]| {
-        for i in 1..residues.len() {
-            for j in 0..i {
-                let lower = moduli[i].reduce(residues[j]);
-                let difference = moduli[i].sub(residues[i], lower);
-                residues[i] = moduli[i].mul(difference, inverses[i][j]);
-            }
-        }
-    };
-    // h = (Q − 1)/2 is −1/2 modulo every prime.
-    let half: Vec<u64> = moduli.iter().map(|m| m.neg(m.inv(2))).collect();
-    let mut half_digits = half.clone();
-    to_digits(&mut half_digits);
-    let mut digits = vec![0; moduli.len()];
-    (0..poly.degree())
-        .map(|index| {
-            for (i, digit) in digits.iter_mut().enumerate() {
-                *digit = moduli[i].add(poly.limb(i)[index], half[i]);
-            }
-            to_digits(&mut digits);
-            let mut value = 0.0;
-            for i in (0..moduli.len()).rev() {
-                let difference = digits[i] as i64 - half_digits[i] as i64;
-                value = value * moduli[i].value() as f64 + difference as f64;
-            }
-            value
-        })
-        .collect()
 }
 
 #[cfg(test)]

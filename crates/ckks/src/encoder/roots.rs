@@ -12,6 +12,18 @@ pub(super) struct Complex {
 
 impl zeroize::DefaultIsZeroes for Complex {}
 
+impl From<[f64; 2]> for Complex {
+    fn from([re, im]: [f64; 2]) -> Self {
+        Self { re, im }
+    }
+}
+
+impl From<Complex> for [f64; 2] {
+    fn from(value: Complex) -> Self {
+        [value.re, value.im]
+    }
+}
+
 impl Complex {
     pub(super) fn add(self, other: Self) -> Self {
         Self { re: self.re + other.re, im: self.im + other.im }

@@ -5,7 +5,7 @@
 //! `m_j = a_j`, `m_(2n−j) = −a_j`, so there `c_j = a_j − i·a_(n−j)` with `c_0 = a_0`, and every slot is real
 //! (Kim, Song, ePrint 2018/952).
 
-use super::roots::{Complex, roots_of_unity};
+use super::roots::Complex;
 
 /// Tables for n slots.
 #[derive(Debug)]
@@ -16,10 +16,9 @@ pub(super) struct Transform {
 }
 
 impl Transform {
-    /// `slots` is a power of two, at least 2.
-    pub(super) fn new(slots: usize) -> Self {
-        let order = 4 * slots;
-        let roots = roots_of_unity(order.trailing_zeros());
+    /// `roots` are the powers of ζ, 4n of them; n is a power of two, at least 2.
+    pub(super) fn new(roots: &[Complex]) -> Self {
+        let slots = roots.len() / 4;
         let twiddles = (1..=slots.trailing_zeros())
             .map(|stage| {
                 let len = 1usize << stage;
@@ -79,6 +78,7 @@ fn bit_reverse(values: &mut [Complex]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::roots::roots_of_unity;
     use super::*;
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
             .map(|j| Complex { re: (j as f64 * 0.7).sin(), im: (j as f64 * 1.3).cos() })
             .collect();
         let mut values = coefficients.clone();
-        let transform = Transform::new(slots);
+        let transform = Transform::new(&roots_of_unity(6));
         transform.to_slots(&mut values);
         let mut exponent = 1usize;
         for value in &values {

@@ -1,5 +1,6 @@
 //! Commands of the two owners.
 
+use super::trust::Appraising;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -226,7 +227,12 @@ pub(crate) struct Infer {
 Examples:
   adyton evidence fetch --host http://127.0.0.1:7700 -o evidence.adyton
   adyton evidence show evidence.adyton
-  adyton evidence verify evidence.adyton --measurement $M --allow-simulated")]
+  adyton evidence verify evidence.adyton --measurement $M --allow-simulated
+  adyton evidence verify quote.bin --collateral collateral.json --policy policy.json --at 2025-07-01T00:00:00Z
+  adyton evidence verify report.bin --certs vcek.der --policy policy.json --at 2025-07-01T00:00:00Z --json
+
+With --policy, FILE is hardware evidence of any known format, told by its content: SGX and TDX quotes, SNP reports, Nitro
+documents, TPM 2.0 quotes, Azure's vTPM bundles; raw, as hex or base64, or in a cloud's JSON. Nothing is fetched.")]
 pub(crate) struct Evidence {
     #[command(subcommand)]
     pub(crate) command: EvidenceCommand,
@@ -253,10 +259,12 @@ pub(crate) enum EvidenceCommand {
     },
     /// Appraise evidence: vendor root, measurement, freshness, binding of the keys
     Verify {
-        /// The file that `fetch` wrote
+        /// The file that `fetch` wrote; with --policy, hardware evidence of any known format
         file: PathBuf,
         #[command(flatten)]
         trust: Trust,
+        #[command(flatten)]
+        appraising: Box<Appraising>,
     },
 }
 

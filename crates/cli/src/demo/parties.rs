@@ -162,7 +162,7 @@ impl Parties {
         progress.begin("data owner: make an identity");
         let keygen = strings(&["keygen", "-o", "data-owner.identity", "--json"]);
         let key: Key = self.owner("keygen", "data-owner", &keygen, progress).await?;
-        progress.begin("model owner: appraise, encrypt, upload, register");
+        progress.begin("model owner: publish");
         let arguments = [
             strings(&["publish", COMPILED, "--json", "--allow-owner", &key.public_key]),
             self.trust(),
@@ -179,7 +179,7 @@ impl Parties {
         repeat: u32,
         progress: &mut Progress,
     ) -> Result<InferReport, CliError> {
-        progress.begin("data owner: appraise, open a session, encrypt, submit, open the result");
+        progress.begin("data owner: predict");
         samples::write_npy(&self.directory.join("data-owner").join(INPUTS), samples)?;
         let repeat = repeat.to_string();
         let arguments = [

@@ -1,4 +1,4 @@
-//! The demo's report for people.
+//! The demo's report for people. No line of it is wider than a terminal of 80 columns.
 
 use super::report::{DemoReport, NetworkReport};
 use crate::digits;
@@ -24,13 +24,14 @@ fn percent(share: f64) -> String {
 
 fn one(n: &NetworkReport) -> String {
     let mut out = format!(
-        "\n━━ {} ━━ {} images, {} lanes × {} groups, N = 2^{}, log2 QP = {:.0}, model {}\n\n",
-        n.name, n.images, n.lanes, n.groups, n.log_n, n.max_log_qp, n.model_privacy
+        "\n━━ {} ━━ {} images, {} × {} lanes, model {}\n   N = 2^{}, log2 QP = {:.0}\n\n",
+        n.name, n.images, n.groups, n.lanes, n.model_privacy, n.log_n, n.max_log_qp
     );
     out.push_str(&digits::gallery(&n.pictures, PER_ROW));
     let a = &n.agreement;
     out.push_str(&format!(
-        "  accuracy {} (in the clear {}); labels as in the clear: {}; largest logit difference {:.2e} = {:.4} % of the range {:.1}\n\n",
+        "  accuracy {} (in the clear {}); labels as in the clear: {}\n  \
+         largest logit difference {:.2e} = {:.4} % of the range {:.1}\n\n",
         percent(a.accuracy),
         percent(a.plaintext_accuracy),
         percent(a.label_agreement),
@@ -45,7 +46,8 @@ fn one(n: &NetworkReport) -> String {
     out.push_str(&edges(n).render());
     let (host, enclave) = (n.host_cpu_seconds, n.enclave_cpu_seconds);
     out.push_str(&format!(
-        "\n  The enclave's share of this batch's CPU time: {} of {} ({:.2} %). Setup once per session: {} of enclave CPU.\n",
+        "\n  The enclave's share of this batch's CPU time: {} of {} ({:.2} %).\n  \
+         Setup once per session: {} of enclave CPU.\n",
         seconds(enclave),
         seconds(host + enclave),
         100.0 * enclave / (host + enclave).max(f64::MIN_POSITIVE),
@@ -116,8 +118,9 @@ fn who_held_what(report: &DemoReport) -> String {
     table.row(&["enclave", "–", "–", "at release", "seed", "seed", "yes"]);
     format!(
         "\n  Who held what in the clear\n\n{}\n  The host saw ciphertexts, evaluation keys and the program's structure.\n\
-         \n  !! The enclave's evidence was SIMULATED. On real hardware its measurement would be vouched for by the vendor;\n\
-         \x20 !! here nothing vouches for it, and whoever runs this machine can read the enclave's memory.\n",
+         \n  !! The enclave's evidence was SIMULATED. On real hardware its vendor would vouch\n\
+         \x20 !! for its measurement; here nothing does, and whoever runs this machine can\n\
+         \x20 !! read the enclave's memory.\n",
         table.render()
     )
 }

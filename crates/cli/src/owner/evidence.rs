@@ -1,10 +1,12 @@
 //! `adyton evidence`.
 
+mod verify;
+
 use super::{block_on, connect, trust};
-use crate::args::{Connection, Evidence, EvidenceCommand};
+use crate::args::{Appraising, Connection, Endorsing, Evidence, EvidenceCommand};
 use crate::error::CliError;
 use crate::output;
-use adyton_attest::{Claims, verify};
+use adyton_attest::Claims;
 use adyton_client::trust::Challenge;
 use adyton_wire::Nonce;
 use adyton_wire::message::Evidence as WireEvidence;
@@ -31,7 +33,11 @@ pub(crate) fn run(args: &Evidence) -> Result<(), CliError> {
             Ok(())
         }
         EvidenceCommand::Show { file } => show(file, args.json),
-        EvidenceCommand::Verify { file, trust } => {
+        EvidenceCommand::Verify { file, trust, appraising } => {
+            if let Some(policy) = &appraising.policy {
+                return verify::run(file, policy, appraising, args.json);
+            }
+            needs_policy(appraising)?;
             let (nonce, evidence) = read(file)?;
             let policy = trust::policy(trust)?;
             trust::appraise(Challenge::of_nonce(nonce), &evidence, &policy)?;
@@ -39,6 +45,26 @@ pub(crate) fn run(args: &Evidence) -> Result<(), CliError> {
             output::note("The evidence satisfies the policy.");
             Ok(())
         }
+    }
+}
+
+/// What only hardware evidence has a use for is given with a policy alone: an option that did nothing would mislead.
+fn needs_policy(appraising: &Appraising) -> Result<(), CliError> {
+    let Endorsing { collateral, certificates, roots, at } = &appraising.endorsing;
+    let path = |path: &Path| path.display().to_string();
+    let given = [
+        ("--collateral", collateral.first().map(|file| path(file))),
+        ("--certs", certificates.first().map(|file| path(file))),
+        ("--root", roots.first().map(|(_, file)| path(file))),
+        ("--at", at.map(|at| at.to_string())),
+    ];
+    match given.into_iter().find_map(|(what, value)| Some((what, value?))) {
+        None => Ok(()),
+        Some((what, value)) => Err(CliError::Argument {
+            what,
+            value,
+            reason: "it goes with --policy, for hardware evidence".to_owned(),
+        }),
     }
 }
 
@@ -95,7 +121,7 @@ struct Report {
 fn print(nonce: &Nonce, evidence: &[u8], json: bool) -> Result<(), CliError> {
     let evidence =
         WireEvidence::decode(evidence).map_err(CliError::part("the evidence is malformed"))?;
-    let claims: Option<Claims> = verify(&evidence).ok();
+    let claims: Option<Claims> = adyton_attest::verify(&evidence).ok();
     let statement = &evidence.statement;
     let report = Report {
         platform: evidence.kind.clone(),

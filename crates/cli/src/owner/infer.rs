@@ -14,8 +14,9 @@ use adyton_client::transport::{Host, JobEvent, JobOutcome, TransportError};
 use adyton_client::{DataOwner, Deployment, Job, Outcome, Session, Written};
 use adyton_program::limits::MAX_PROGRAM_BYTES;
 use adyton_rpc::v1::ObjectKind;
-use adyton_wire::statement::{DeploymentStatement, Values};
-use adyton_wire::{DeploymentId, Signed};
+use adyton_rpc::{HostProblem, Problem};
+use adyton_wire::statement::{DeploymentStatement, OutputForm, Values};
+use adyton_wire::{DeploymentId, Problem as SharedProblem, Signed};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::BufWriter;
@@ -82,19 +83,20 @@ pub(crate) fn run(args: &Infer) -> Result<(), CliError> {
     if args.collect {
         return collect::run(args);
     }
+    // Before anything is spent: a result that cannot be written is charged all the same.
+    let out = args.out.as_deref().map(samples::NewFile::begin).transpose()?;
     let report = super::block_on(infer(args))?;
-    if let Some(path) = &args.out {
-        let logits = report.logits.as_deref().ok_or_else(|| CliError::Argument {
-            what: "--out",
-            value: path.display().to_string(),
-            reason: "this deployment releases no logits".into(),
-        })?;
-        samples::write_npy(path, logits)?;
+    if let (Some(out), Some(logits)) = (out, &report.logits) {
+        out.finish_npy(logits)?;
     }
     if args.json {
-        return output::json(&report);
+        output::json(&report)?;
+    } else {
+        output::text(&render(args.output, &report.labels, report.logits.as_deref())?)?;
     }
-    output::text(&render(args.output, &report.labels, report.logits.as_deref())?)
+    // Only what was delivered is forgotten: whoever is killed before collects it later.
+    let tickets = Tickets::beside(&args.identity);
+    report.jobs.iter().try_for_each(|job| tickets.remove(&job.job))
 }
 
 /// One line a sample.
@@ -109,11 +111,12 @@ fn render(
             .iter()
             .map(|row| row.iter().map(|v| format!("{v:.5}")).collect::<Vec<_>>().join(" "))
             .collect(),
+        // The policy was looked at first, so a host that hands out something else stops here.
         (InferOutput::Logits, None) => {
             return Err(CliError::Argument {
                 what: "--output",
                 value: "logits".into(),
-                reason: "this deployment releases no logits; use --output labels".into(),
+                reason: "no logits were released; use --output labels".into(),
             });
         }
     };
@@ -126,7 +129,7 @@ async fn infer(args: &Infer) -> Result<InferReport, CliError> {
     let samples = samples::read(&args.inputs, args.limit)?;
     watch.lap("read the samples");
     let Opened { host, enclave, deployment, session } =
-        open(args, &mut progress, &mut watch).await?;
+        open(args, Some(&samples), &mut progress, &mut watch).await?;
 
     progress.begin("encrypt the inputs");
     let (file, input) = tokio::task::block_in_place(|| encrypt(&session, &samples))?;
@@ -154,20 +157,31 @@ async fn infer(args: &Infer) -> Result<InferReport, CliError> {
             .map_err(CliError::part("the job cannot be made"))?;
         let message = job.message();
         tickets.put(&job.statement().job, &message)?;
-        let released = submit_and_wait(&host, &job, message, &mut progress).await;
-        let released = match released {
-            // A refused job has no result to come back for.
-            Err(error @ TransportError::Refused { .. }) => {
-                tickets.remove(&job.statement().job)?;
-                return Err(CliError::part("the job was refused")(error));
+        let released = match submit_and_wait(&host, &job, message, &mut progress).await {
+            Ok(released) => released,
+            Err(error) if is_final(&error) => {
+                tickets.remove(&job.statement().job.to_string())?;
+                let help = quota_help(&error);
+                let error = CliError::part("the job was refused")(error);
+                return Err(match help {
+                    Some(help) => error.hint(help),
+                    None => error,
+                });
             }
-            other => other.map_err(CliError::part("the job's result cannot be had"))?,
+            Err(error) => {
+                let error = CliError::part("the job's result cannot be had now")(error);
+                return Err(error
+                    .hint("the job is kept: `adyton infer --collect` asks for its result again"));
+            }
         };
         let outcome = session
             .open_result(&job, &released.released)
             .map_err(CliError::part("the result cannot be believed"))?;
+        if !outcome.payload.checks.passed() {
+            tickets.remove(&job.statement().job.to_string())?;
+            return Err(CliError::Checks(outcome.payload.checks.0));
+        }
         jobs.push(job_report(&job, &released, &outcome, began.elapsed()));
-        tickets.remove(&job.statement().job)?;
         last = Some((job, outcome));
     }
     watch.lap("evaluate, release, open, verify");
@@ -178,9 +192,6 @@ async fn infer(args: &Infer) -> Result<InferReport, CliError> {
         value: args.repeat.to_string(),
         reason: "expected at least 1".into(),
     })?;
-    if !outcome.payload.checks.passed() {
-        return Err(CliError::Checks(outcome.payload.checks.0));
-    }
     let (labels, logits) = values(&outcome, deployment.program().program().output.outputs);
     Ok(InferReport {
         deployment: deployment.id().to_string(),
@@ -213,6 +224,20 @@ async fn deployment(host: &Host, id: DeploymentId) -> Result<Deployment, CliErro
         .map_err(CliError::part("the host's deployment cannot be believed"))
 }
 
+/// Refuses to ask for what the policy does not release, before anything is spent on it.
+fn check_output(args: &Infer, form: &OutputForm) -> Result<(), CliError> {
+    let (what, value) = match (&args.out, args.output) {
+        (Some(path), _) => ("--out", path.display().to_string()),
+        (None, InferOutput::Logits) => ("--output", "logits".to_owned()),
+        (None, InferOutput::Labels) => return Ok(()),
+    };
+    if matches!(form, OutputForm::Logits { .. }) {
+        return Ok(());
+    }
+    let reason = "this deployment releases no logits; use --output labels".to_owned();
+    Err(CliError::Argument { what, value, reason })
+}
+
 /// Everything before the first input.
 struct Opened {
     host: Host,
@@ -223,6 +248,7 @@ struct Opened {
 
 async fn open(
     args: &Infer,
+    samples: Option<&[Vec<f64>]>,
     progress: &mut Progress,
     watch: &mut Stopwatch,
 ) -> Result<Opened, CliError> {
@@ -236,6 +262,11 @@ async fn open(
     let host = connect(&args.connection).await?;
     let enclave = trust::challenge(&host, &args.trust).await?;
     let deployment = deployment(&host, id).await?;
+    check_output(args, &deployment.statement().policy.output)?;
+    if let Some(samples) = samples {
+        let fail = "the inputs do not fit the network";
+        deployment.check_samples(samples).map_err(CliError::part(fail))?;
+    }
     watch.lap("appraise the enclave");
 
     progress.begin("open the session");
@@ -248,13 +279,17 @@ async fn open(
         })
         .await
         .map_err(|error| {
-            let refused = error.problem() == Some("not-allowed");
+            let help = match error.problem() {
+                Some("not-allowed") => {
+                    let key = owner.public_key();
+                    Some(format!("the model owner must admit your key: --allow-owner {key}"))
+                }
+                _ => quota_help(&error).map(str::to_owned),
+            };
             let error = CliError::part("the session was not opened")(error);
-            if refused {
-                let key = owner.public_key();
-                error.hint(format!("the model owner must admit your key: --allow-owner {key}"))
-            } else {
-                error
+            match help {
+                Some(help) => error.hint(help),
+                None => error,
             }
         })?;
     let session =
@@ -270,6 +305,29 @@ fn encrypt(session: &Session, samples: &[Vec<f64>]) -> Result<(File, Written), C
         .map_err(CliError::part("the inputs cannot be encrypted"))?;
     let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error);
     Ok((file.map_err(CliError::part("the encrypted inputs cannot be written"))?, written))
+}
+
+/// What to do about a refusal by the policy.
+fn quota_help(error: &TransportError) -> Option<&'static str> {
+    match error.problem()? {
+        "quota-exceeded" => Some(
+            "the model owner's policy bounds jobs, sessions, ciphertexts and bits; a session opened before may have room \
+             (--session), else ask the model owner for a new deployment",
+        ),
+        "expired" => Some("ask the model owner for a new deployment"),
+        _ => None,
+    }
+}
+
+/// Whether a refusal ends a job for good. After one that names no problem, or that of a host which failed itself or is full
+/// of jobs, the same job may still be released.
+fn is_final(error: &TransportError) -> bool {
+    match error.problem().and_then(Problem::from_name) {
+        None
+        | Some(Problem::Shared(SharedProblem::Internal | SharedProblem::Busy))
+        | Some(Problem::Host(HostProblem::QueueFull)) => false,
+        Some(_) => true,
+    }
 }
 
 /// Submits a job and waits for its result; a broken connection is made anew, the same job submitted again.

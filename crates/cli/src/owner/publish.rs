@@ -58,6 +58,16 @@ async fn publish(args: &Publish) -> Result<PublishReport, CliError> {
     let mut watch = Stopwatch::start();
     let policy = policy(args)?;
     let Compiled { program, weights } = program_files::load(&args.directory)?;
+    let outputs = program.program().output.outputs;
+    if let OutputForm::TopK { k, .. } = args.output
+        && u32::from(k) > outputs
+    {
+        return Err(CliError::Argument {
+            what: "--output",
+            value: args.output.to_string(),
+            reason: format!("the network has {outputs} outputs"),
+        });
+    }
     let owner = ModelOwner::new(identity(&args.identity, "model owner")?);
     if policy.owners == DataOwners::Listed(Vec::new()) {
         output::note(

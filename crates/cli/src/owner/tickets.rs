@@ -19,7 +19,7 @@ impl Tickets {
         Self { directory: name.into() }
     }
 
-    fn path(&self, job: &JobId) -> PathBuf {
+    fn path(&self, job: &str) -> PathBuf {
         self.directory.join(format!("{job}.job"))
     }
 
@@ -27,7 +27,7 @@ impl Tickets {
     pub(super) fn put(&self, job: &JobId, message: &[u8]) -> Result<(), CliError> {
         let fail = |path: &Path| CliError::file("store the job in", path);
         std::fs::create_dir_all(&self.directory).map_err(fail(&self.directory))?;
-        let path = self.path(job);
+        let path = self.path(&job.to_string());
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
             file.write_all(message)?;
@@ -37,8 +37,8 @@ impl Tickets {
         write().map(|_| ()).map_err(fail(&path))
     }
 
-    /// Forgets a job whose result was delivered.
-    pub(super) fn remove(&self, job: &JobId) -> Result<(), CliError> {
+    /// Forgets a job (its id in hexadecimal digits) whose result was delivered, or which has none.
+    pub(super) fn remove(&self, job: &str) -> Result<(), CliError> {
         let path = self.path(job);
         match std::fs::remove_file(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

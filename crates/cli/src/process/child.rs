@@ -4,6 +4,7 @@ use super::usage::{self, Usage};
 use crate::error::CliError;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -64,6 +65,8 @@ impl Launch {
             .stdout(File::create(&stdout).map_err(fail)?)
             .stderr(File::create(&stderr).map_err(fail)?)
             .env(EXIT_WITH_PARENT, std::process::id().to_string())
+            // Ctrl-C in a terminal is for the parent alone: it ends the children in order and says why.
+            .process_group(0)
             // The siblings were found before; children must not build them again.
             .env_remove("CARGO");
         for (name, value) in &self.environment {

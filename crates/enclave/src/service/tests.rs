@@ -108,8 +108,8 @@ impl Scene {
         let core = enclave.core();
         let (session, deployment) = core.state.session(&self.data.id()).unwrap();
         let secret = core.state.vault.get(session.secret);
-        let key = crate::secrets::result_key(parameters, &secret, &self.data.id(), 1).unwrap();
         let plan = &deployment.plan;
+        let key = crate::secrets::result_key(plan, &secret, &self.data.id(), 1).unwrap();
         let plain = Encoder::new(parameters).encode(slots, plan.level, &plan.scale).unwrap();
         let mut randomness = adyton_ckks_secret::Randomness::from_os().unwrap();
         let seeded = key.encrypt(&plain, &mut randomness).unwrap();

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use prost::Message;
 use redb::{
-    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
-    WriteTransaction,
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition, WriteTransaction,
 };
 
 use super::StoreError;
+use super::database::Reopening;
 use super::record::{DeploymentRecord, JobRecord, ObjectRecord, SessionRecord};
 
 /// 32 bytes: an object, program, deployment or session.
@@ -59,29 +60,14 @@ pub(crate) struct QueueLimits {
 /// The metadata database; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Meta {
-    database: Arc<Database>,
+    database: Arc<Reopening>,
 }
 
 impl Meta {
     /// Opens or creates the database file.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        let database = builder.create(path)?;
-        let transaction = database.begin_write()?;
-        {
-            // Opening creates: readers then find every table.
-            transaction.open_table(OBJECTS)?;
-            transaction.open_table(PROGRAMS)?;
-            transaction.open_table(DEPLOYMENTS)?;
-            transaction.open_table(SESSIONS)?;
-            transaction.open_table(JOBS)?;
-            transaction.open_table(QUEUE)?;
-            transaction.open_table(AUDIT)?;
-            transaction.open_table(COUNTERS)?;
-        }
-        transaction.commit()?;
-        Ok(Self { database: Arc::new(database) })
+        let path = path.to_owned();
+        Ok(Self { database: Arc::new(Reopening::new(move || open(&path))?) })
     }
 
     /// Runs `work` in one write transaction on a thread that may block; on disk when this returns.
@@ -91,13 +77,24 @@ impl Meta {
     ) -> Result<T, StoreError> {
         let database = Arc::clone(&self.database);
         tokio::task::spawn_blocking(move || {
-            let transaction = database.begin_write()?;
-            // An error drops the transaction, which aborts it.
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
+            database.with(|database| {
+                let transaction = database.begin_write()?;
+                // An error drops the transaction, which aborts it.
+                let value = work(&transaction)?;
+                transaction.commit()?;
+                Ok(value)
+            })
         })
         .await?
+    }
+
+    /// Runs `work` on a table as it was committed last.
+    fn read<K: redb::Key + 'static, V: redb::Value + 'static, T>(
+        &self,
+        table: TableDefinition<'static, K, V>,
+        work: impl FnOnce(ReadOnlyTable<K, V>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.database.with(|database| work(database.begin_read()?.open_table(table)?))
     }
 
     fn get<K: redb::Key + 'static, R: Message + Default>(
@@ -105,9 +102,10 @@ impl Meta {
         table: Records<K>,
         key: K::SelfType<'_>,
     ) -> Result<Option<R>, StoreError> {
-        let table = self.database.begin_read()?.open_table(table)?;
-        let found = table.get(key)?;
-        found.map(|bytes| R::decode(bytes.value()).map_err(StoreError::from)).transpose()
+        self.read(table, |table| {
+            let found = table.get(key)?;
+            found.map(|bytes| R::decode(bytes.value()).map_err(StoreError::from)).transpose()
+        })
     }
 
     /// A stored object.
@@ -117,19 +115,19 @@ impl Meta {
 
     /// The object that holds a program.
     pub(crate) fn program_object(&self, program: Id) -> Result<Option<Id>, StoreError> {
-        let table = self.database.begin_read()?.open_table(PROGRAMS)?;
-        Ok(table.get(program)?.map(|object| object.value()))
+        self.read(PROGRAMS, |table| Ok(table.get(program)?.map(|object| object.value())))
     }
 
     /// Ids and records of all stored objects.
     pub(crate) fn objects(&self) -> Result<Vec<(Id, ObjectRecord)>, StoreError> {
-        let table = self.database.begin_read()?.open_table(OBJECTS)?;
-        let mut objects = Vec::new();
-        for entry in table.iter()? {
-            let (id, bytes) = entry?;
-            objects.push((id.value(), ObjectRecord::decode(bytes.value())?));
-        }
-        Ok(objects)
+        self.read(OBJECTS, |table| {
+            let mut objects = Vec::new();
+            for entry in table.iter()? {
+                let (id, bytes) = entry?;
+                objects.push((id.value(), ObjectRecord::decode(bytes.value())?));
+            }
+            Ok(objects)
+        })
     }
 
     /// Makes an object visible. If it is a program, `program` is its program id.
@@ -157,14 +155,15 @@ impl Meta {
 
     /// All deployments, oldest first.
     pub(crate) fn deployments(&self) -> Result<Vec<(Id, DeploymentRecord)>, StoreError> {
-        let table = self.database.begin_read()?.open_table(DEPLOYMENTS)?;
-        let mut deployments = Vec::new();
-        for entry in table.iter()? {
-            let (id, bytes) = entry?;
-            deployments.push((id.value(), DeploymentRecord::decode(bytes.value())?));
-        }
-        deployments.sort_by_key(|(_, record)| record.sequence);
-        Ok(deployments)
+        self.read(DEPLOYMENTS, |table| {
+            let mut deployments = Vec::new();
+            for entry in table.iter()? {
+                let (id, bytes) = entry?;
+                deployments.push((id.value(), DeploymentRecord::decode(bytes.value())?));
+            }
+            deployments.sort_by_key(|(_, record)| record.sequence);
+            Ok(deployments)
+        })
     }
 
     /// Stores a deployment. One that is stored already keeps its place and time; the enclave's statement is replaced.
@@ -196,15 +195,16 @@ impl Meta {
 
     /// Sessions whose keys are not all stored.
     pub(crate) fn unfinished_sessions(&self) -> Result<Vec<Id>, StoreError> {
-        let table = self.database.begin_read()?.open_table(SESSIONS)?;
-        let mut unfinished = Vec::new();
-        for entry in table.iter()? {
-            let (id, bytes) = entry?;
-            if SessionRecord::decode(bytes.value())?.keys_object.is_empty() {
-                unfinished.push(id.value());
+        self.read(SESSIONS, |table| {
+            let mut unfinished = Vec::new();
+            for entry in table.iter()? {
+                let (id, bytes) = entry?;
+                if SessionRecord::decode(bytes.value())?.keys_object.is_empty() {
+                    unfinished.push(id.value());
+                }
             }
-        }
-        Ok(unfinished)
+            Ok(unfinished)
+        })
     }
 
     /// Stores a session, or replaces its record.
@@ -275,23 +275,23 @@ impl Meta {
 
     /// Keys of the open jobs, in order of acceptance.
     pub(crate) fn open_jobs(&self) -> Result<Vec<JobKey>, StoreError> {
-        let table = self.database.begin_read()?.open_table(QUEUE)?;
-        let mut keys = Vec::new();
-        for entry in table.iter()? {
-            keys.push(entry?.1.value());
-        }
-        Ok(keys)
+        self.read(QUEUE, |table| {
+            let mut keys = Vec::new();
+            for entry in table.iter()? {
+                keys.push(entry?.1.value());
+            }
+            Ok(keys)
+        })
     }
 
     /// Open jobs that were accepted before sequence number `sequence`.
     pub(crate) fn jobs_ahead(&self, sequence: u64) -> Result<u64, StoreError> {
-        let table = self.database.begin_read()?.open_table(QUEUE)?;
-        Ok(table.range(..sequence)?.count() as u64)
+        self.read(QUEUE, |table| Ok(table.range(..sequence)?.count() as u64))
     }
 
     /// Number of audit entries.
     pub(crate) fn audit_length(&self) -> Result<u64, StoreError> {
-        Ok(self.database.begin_read()?.open_table(AUDIT)?.len()?)
+        self.read(AUDIT, |table| Ok(table.len()?))
     }
 
     /// Appends audit entries, of which the first has number `from`. Those that are stored already are compared; the
@@ -322,13 +322,35 @@ impl Meta {
 
     /// At most `limit` audit entries from number `from` on.
     pub(crate) fn audit(&self, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
-        let table = self.database.begin_read()?.open_table(AUDIT)?;
-        let mut entries = Vec::new();
-        for entry in table.range(from..)?.take(limit) {
-            entries.push(entry?.1.value().to_vec());
-        }
-        Ok(entries)
+        self.read(AUDIT, |table| {
+            let mut entries = Vec::new();
+            for entry in table.range(from..)?.take(limit) {
+                entries.push(entry?.1.value().to_vec());
+            }
+            Ok(entries)
+        })
     }
+}
+
+/// Opens or creates the file, with every table.
+fn open(path: &Path) -> Result<Database, StoreError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    let database = builder.create(path)?;
+    let transaction = database.begin_write()?;
+    {
+        // Opening creates: readers then find every table.
+        transaction.open_table(OBJECTS)?;
+        transaction.open_table(PROGRAMS)?;
+        transaction.open_table(DEPLOYMENTS)?;
+        transaction.open_table(SESSIONS)?;
+        transaction.open_table(JOBS)?;
+        transaction.open_table(QUEUE)?;
+        transaction.open_table(AUDIT)?;
+        transaction.open_table(COUNTERS)?;
+    }
+    transaction.commit()?;
+    Ok(database)
 }
 
 /// Draws the next number of a counter: 0, 1, …

@@ -1,11 +1,41 @@
 //! What the host keeps on disk: objects by content, and metadata about them.
 
+pub(crate) mod database;
 pub(crate) mod meta;
 pub(crate) mod objects;
 pub(crate) mod parts;
 pub(crate) mod record;
 
 use std::fmt::Write;
+
+/// Whether an error is one of a full disk (or a quota, or a bound on a file's size), at whatever depth.
+fn is_out_of_space(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if matches!(kind, Some(StorageFull | QuotaExceeded | FileTooLarge)) {
+            return true;
+        }
+        if let Some(redb::Error::Io(error)) = error.downcast_ref() {
+            return is_out_of_space(error);
+        }
+        next = error.source();
+    }
+    false
+}
+
+impl StoreError {
+    /// Whether the disk is full: nothing was stored, and nothing is wrong with what is.
+    pub fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::Objects(error) => is_out_of_space(error),
+            Self::Database(error) => is_out_of_space(error),
+            Self::File(error) => is_out_of_space(error),
+            _ => false,
+        }
+    }
+}
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -1,17 +1,22 @@
 //! `adyton infer --collect`: results of jobs whose data owner was interrupted.
 
-use super::{Opened, open, render, submit_and_wait, values};
+use super::{Opened, is_final, open, render, submit_and_wait, values};
 use crate::args::Infer;
 use crate::error::CliError;
 use crate::output;
 use crate::owner::tickets::Tickets;
 use crate::owner::{Stopwatch, block_on};
 use crate::progress::Progress;
+use adyton_client::transport::TransportError;
 use serde::Serialize;
 
-#[derive(Serialize)]
+/// What `infer --collect --json` prints.
+#[derive(Default, Serialize)]
 struct Report {
+    /// Results, in no particular order.
     collected: Vec<Collected>,
+    /// Jobs that will never have a result.
+    refused: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -23,46 +28,69 @@ struct Collected {
 
 /// Fetches and prints every stored job's result.
 pub(super) fn run(args: &Infer) -> Result<(), CliError> {
-    let report = block_on(collect(args))?;
+    let (report, failed) = block_on(collect(args))?;
     if args.json {
-        return output::json(&report);
+        output::json(&report)?;
+    } else {
+        if report.collected.is_empty() && failed.is_none() {
+            output::note("No job of this session waits to be collected.");
+        }
+        for job in &report.collected {
+            output::note(&format!("job {}:", job.job));
+            output::text(&render(args.output, &job.labels, job.logits.as_deref())?)?;
+        }
     }
-    if report.collected.is_empty() {
-        output::note("No job of this session waits to be collected.");
-    }
-    for job in &report.collected {
-        output::note(&format!("job {}:", job.job));
-        output::text(&render(args.output, &job.labels, job.logits.as_deref())?)?;
-    }
-    Ok(())
+    // Only what was delivered is forgotten, and what has no result.
+    let tickets = Tickets::beside(&args.identity);
+    let delivered = report.collected.iter().map(|collected| &collected.job);
+    delivered.chain(&report.refused).try_for_each(|job| tickets.remove(job))?;
+    failed.map_or(Ok(()), Err)
 }
 
-async fn collect(args: &Infer) -> Result<Report, CliError> {
+/// Everything that can be had, and the first thing that went wrong: one job's failure keeps no other from being collected.
+async fn collect(args: &Infer) -> Result<(Report, Option<CliError>), CliError> {
     let mut progress = Progress::new();
     let Opened { host, deployment, session, .. } =
-        open(args, &mut progress, &mut Stopwatch::start()).await?;
+        open(args, None, &mut progress, &mut Stopwatch::start()).await?;
     let tickets = Tickets::beside(&args.identity);
     let outputs = deployment.program().program().output.outputs;
-    let mut collected = Vec::new();
+    let mut report = Report::default();
+    let mut failed = None;
     for message in tickets.of_session(&session.id())? {
         let job = session
             .stored_job(&message)
             .map_err(CliError::part("a stored job of this session cannot be used"))?;
-        let id = job.statement().job;
+        let id = job.statement().job.to_string();
         progress.begin(&format!("collect job {id}"));
-        let released = submit_and_wait(&host, &job, message, &mut progress)
-            .await
-            .map_err(CliError::part(format!("the result of job {id} cannot be had")))?;
-        let outcome = session
-            .open_result(&job, &released.released)
-            .map_err(CliError::part("the result cannot be believed"))?;
-        tickets.remove(&id)?;
-        if !outcome.payload.checks.passed() {
-            return Err(CliError::Checks(outcome.payload.checks.0));
-        }
-        let (labels, logits) = values(&outcome, outputs);
-        collected.push(Collected { job: id.to_string(), labels, logits });
+        let fail = |what: &str| format!("the result of job {id} {what}");
+        let error = match submit_and_wait(&host, &job, message, &mut progress).await {
+            Ok(released) => match session.open_result(&job, &released.released) {
+                Ok(outcome) if outcome.payload.checks.passed() => {
+                    let (labels, logits) = values(&outcome, outputs);
+                    report.collected.push(Collected { job: id, labels, logits });
+                    continue;
+                }
+                Ok(outcome) => {
+                    report.refused.push(id);
+                    CliError::Checks(outcome.payload.checks.0)
+                }
+                Err(error) => CliError::part(fail("cannot be believed"))(error),
+            },
+            Err(error) if is_final(&error) => {
+                report.refused.push(id.clone());
+                CliError::part(format!("job {id} was refused and is forgotten"))(error)
+            }
+            Err(error) => {
+                let gone = matches!(error, TransportError::Unavailable { .. });
+                failed.get_or_insert(CliError::part(fail("cannot be had now"))(error));
+                if gone {
+                    break;
+                }
+                continue;
+            }
+        };
+        failed.get_or_insert(error);
     }
     progress.end(None);
-    Ok(Report { collected })
+    Ok((report, failed))
 }

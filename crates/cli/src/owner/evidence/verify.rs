@@ -1,0 +1,211 @@
+//! `adyton evidence verify --policy`: hardware evidence of any known format.
+
+use crate::appraisal;
+use crate::args::Appraising;
+use crate::error::CliError;
+use crate::output::{self, Table};
+use adyton_appraise::{
+    Accepted, Claims, Expected, Kind, MAX_EVIDENCE, Reason, UnixTime, Verdict, appraise_challenged,
+    recognise,
+};
+use serde::Serialize;
+use std::path::Path;
+
+/// What is printed, in JSON and as text.
+#[derive(Serialize)]
+struct Report {
+    kind: Option<Kind>,
+    signature_valid: bool,
+    verdict: &'static str,
+    reasons: Vec<Reason>,
+    warnings: Vec<Reason>,
+    claims: Option<Claims>,
+    expires_at: Option<UnixTime>,
+    verified_at: UnixTime,
+    policy: String,
+}
+
+/// Verifies the evidence in `file` and judges it by the policy.
+pub(super) fn run(
+    file: &Path,
+    policy: &Path,
+    args: &Appraising,
+    json: bool,
+) -> Result<(), CliError> {
+    let at = args.endorsing.at.ok_or_else(|| CliError::Argument {
+        what: "--at",
+        value: String::new(),
+        reason: "a policy is held against evidence as of a time".to_owned(),
+    })?;
+    let policy = appraisal::policy(policy)?;
+    let hash = policy.hash().map_err(CliError::part("the policy has no hash"))?.to_string();
+    let evidence = appraisal::read(file, MAX_EVIDENCE)?;
+    let mut report = Report {
+        kind: recognise(&evidence).ok().map(|recognised| recognised.kind),
+        signature_valid: false,
+        verdict: "refused",
+        reasons: Vec::new(),
+        warnings: Vec::new(),
+        claims: None,
+        expires_at: None,
+        verified_at: at,
+        policy: hash,
+    };
+    match appraisal::claims(&evidence, &args.endorsing, at)? {
+        Err(error) => {
+            report.reasons.push(Reason { code: error.code, sentence: error.what, help: error.help })
+        }
+        Ok(claims) => {
+            report.signature_valid = true;
+            let expected =
+                Expected { report_data: args.report_data.clone(), nonce: args.nonce.clone() };
+            match appraise_challenged(&claims, &policy, &expected, at) {
+                Verdict::Accepted(accepted) => report.accept(&accepted),
+                Verdict::Refused { reasons } => report.reasons = reasons,
+            }
+            report.claims = Some(claims);
+        }
+    }
+    if json {
+        output::json(&report)?;
+    } else {
+        output::text(&report.render())?;
+    }
+    match report.reasons.len() {
+        0 => Ok(()),
+        reasons => Err(CliError::Refused { reasons }),
+    }
+}
+
+impl Report {
+    fn accept(&mut self, accepted: &Accepted) {
+        self.verdict = "accepted";
+        self.warnings = accepted.warnings().to_vec();
+        self.expires_at = Some(accepted.expires_at());
+    }
+
+    fn render(&self) -> String {
+        let mut out = match self.expires_at {
+            Some(end) => format!("ACCEPTED as of {}, until {end}\n", self.verified_at),
+            None => format!("REFUSED as of {}\n", self.verified_at),
+        };
+        out.push_str(&format!("policy {}\n", self.policy));
+        for reason in &self.reasons {
+            out.push_str(&told("refused", reason));
+        }
+        for warning in &self.warnings {
+            out.push_str(&told("warning", warning));
+        }
+        if let Some(claims) = &self.claims {
+            out.push('\n');
+            out.push_str(&table(claims));
+        }
+        out
+    }
+}
+
+fn told(what: &str, reason: &Reason) -> String {
+    let Reason { code, sentence, help } = reason;
+    format!("  {what} ({code}): {}\n    help: {}\n", printable(sentence), printable(help))
+}
+
+/// Evidence is written by others: no control character of it reaches the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn table(claims: &Claims) -> String {
+    let mut table = Table::new(3, &["field", "meaning", "value"]);
+    let mut row = |field: &str, meaning: &str, value: &str| {
+        table.row(&[printable(field), meaning.to_owned(), printable(value)]);
+    };
+    row("kind", "what made the evidence", claims.kind.name());
+    row("format", "version of its form", &claims.format);
+    row("root", "who vouches for it in the end", &claims.root.name);
+    row("root key", "SHA-256 of the root's public key", &claims.root.sha256.to_string());
+    if let Some(generation) = &claims.generation {
+        row("generation", "processor family (Intel: FMSPC)", generation);
+    }
+    row("debug", "a debugger may enter", yes(claims.debug));
+    row("simulated", "a test root vouches: proves nothing", yes(claims.simulated));
+    if let Some(migratable) = claims.migratable {
+        row("migratable", "may move to another machine", yes(migratable));
+    }
+    if let Some(smt) = claims.smt {
+        row("smt", "hyperthreading on or allowed", yes(smt));
+    }
+    if let Some(vmpl) = claims.vmpl {
+        row("vmpl", "privilege level that asked, 0 highest", &vmpl.to_string());
+    }
+    row("tcb status", "how current the firmware is", claims.tcb.status.name());
+    for advisory in &claims.tcb.advisories {
+        row("advisory", "known weakness that applies", advisory);
+    }
+    for (name, value) in &claims.tcb.detail {
+        row(name, "firmware or its date", value);
+    }
+    let mut measurements: Vec<_> = claims.measurements.iter().collect();
+    measurements.sort_by_key(|(name, _)| numbered(name));
+    for (name, value) in measurements {
+        row(name, measurement(name), &value.to_string());
+    }
+    row("report data", "what the program had vouched for", &claims.report_data.to_string());
+    if let Some(nonce) = &claims.nonce {
+        row("nonce", "the challenge it answers", &nonce.to_string());
+    }
+    if let Some(key) = &claims.public_key {
+        row("public key", "key it vouches for", &key.to_string());
+    }
+    for (name, value) in &claims.identity {
+        row(name, "which machine or program", value);
+    }
+    if let Some(issued) = claims.issued_at {
+        row("issued at", "the evidence's own date", &issued.to_string());
+    }
+    for thing in &claims.validity {
+        row(&thing.what, "valid", &format!("{} to {}", thing.not_before, thing.not_after));
+    }
+    for note in &claims.notes {
+        row("note", "", note);
+    }
+    table.render()
+}
+
+/// A name split before its number, so that `pcr2` stands before `pcr10`.
+fn numbered(name: &str) -> (&str, Option<u32>) {
+    let start = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    (start, name.strip_prefix(start).and_then(|number| number.parse().ok()))
+}
+
+fn yes(flag: bool) -> &'static str {
+    if flag { "YES" } else { "no" }
+}
+
+fn measurement(name: &str) -> &'static str {
+    match name {
+        "mrenclave" => "digest of the enclave",
+        "mrsigner" => "digest of the key that signed it",
+        "mrtd" => "digest of the domain's firmware",
+        "launch" => "digest of the guest at launch",
+        "host-data" => "data that the host gave at launch",
+        "mrconfigid" | "mrownerconfig" | "config-id" => "configuration given at launch",
+        "mrowner" => "owner given at launch",
+        "mrseam" => "digest of the TDX module",
+        "mrsignerseam" => "signer of the TDX module, 0 for Intel",
+        "mrservicetd" => "digest of bound service domains",
+        "id-key-digest" | "author-key-digest" => "digest of the key that signed the launch",
+        name if name.starts_with("rtmr") => "register extended while booting and running",
+        name if name.starts_with("pcr") => "platform configuration register",
+        _ => "measured",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+    }
+}

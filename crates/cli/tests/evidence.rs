@@ -1,0 +1,123 @@
+//! `adyton evidence verify` and `adyton policy` on the vendors' samples, through the program.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn adyton(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_adyton"))
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap()
+}
+
+/// The samples' folder, in the crate that verifies them.
+fn vectors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../appraise/tests/vectors")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// What a row of the table says that `evidence verify` needs beside evidence and policy.
+fn options(row: &Value) -> Vec<String> {
+    let mut options = vec!["--at".to_owned(), row["at"].as_str().unwrap().to_owned()];
+    for (field, option) in
+        [("collateral", "--collateral"), ("certs", "--certs"), ("roots", "--root")]
+    {
+        for file in row[field].as_array().into_iter().flatten() {
+            options.extend([option.to_owned(), file.as_str().unwrap().to_owned()]);
+        }
+    }
+    options
+}
+
+#[test]
+fn every_sample_gets_its_verdict() {
+    let (vectors, scratch) = (vectors(), tempfile::tempdir().unwrap());
+    let table = std::fs::read(vectors.join("verdicts.json")).unwrap();
+    let rows: Vec<Value> = serde_json::from_slice(&table).unwrap();
+    let (own, empty) = (scratch.path().join("own.json"), scratch.path().join("empty.json"));
+    std::fs::write(&empty, r#"{"version": 1}"#).unwrap();
+    for row in &rows {
+        let evidence = row["evidence"].as_str().unwrap();
+        let options = options(row);
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let valid = row["signature_valid"].as_bool().unwrap();
+        // A policy for the sample's own program; where the sample proves nothing, none can be made.
+        let new = ["policy", "new", "--from", evidence, "-o", own.to_str().unwrap()];
+        let made = adyton(&vectors, &[&new, options.as_slice()].concat());
+        assert_eq!(made.status.success(), valid, "{row}");
+
+        let verify = |policy: &Path| {
+            let policy = policy.to_str().unwrap();
+            let mut arguments = vec!["evidence", "verify", evidence, "--json", "--policy", policy];
+            arguments.extend(&options);
+            if let Some(data) = row["report_data"].as_str() {
+                arguments.extend(["--report-data", data]);
+            }
+            adyton(&vectors, &arguments)
+        };
+        let output = verify(if valid { &own } else { &empty });
+        let report = json(&output);
+        let codes: Vec<&Value> =
+            report["reasons"].as_array().unwrap().iter().map(|reason| &reason["code"]).collect();
+        assert_eq!(report["verdict"], row["verdict"], "{row}\n{report:#}");
+        assert_eq!(codes, row["codes"].as_array().unwrap().iter().collect::<Vec<_>>(), "{row}");
+        assert_eq!(report["signature_valid"], valid, "{row}");
+        assert_eq!(output.status.success(), report["verdict"] == "accepted", "{row}");
+        assert_eq!(report["expires_at"].is_string(), output.status.success(), "{row}");
+        assert_eq!(report["claims"].is_object(), valid, "{row}");
+        assert!(report["kind"].is_string(), "{row}");
+
+        let refused = verify(&empty);
+        assert!(!refused.status.success() && json(&refused)["verdict"] == "refused", "{row}");
+    }
+}
+
+#[test]
+fn policies_are_made_explained_and_hashed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = adyton(scratch.path(), arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let quote = vectors().join("intel-tdx/tdx_quote_v4.bin");
+    let collateral = vectors().join("intel-tdx/tdx_quote_v4.collateral.json");
+    let (quote, collateral) = (quote.to_str().unwrap(), collateral.to_str().unwrap());
+    let evidence = ["--collateral", collateral, "--at", "2025-07-01T00:00:00Z"];
+    let new = ["policy", "new", "--from", quote, "-o", "own.json", "--allow", "dynamic-platform"];
+    run(&[&new[..], &["--allow", "cached-keys"], &evidence].concat());
+    let text =
+        run(&[&["evidence", "verify", quote, "--policy", "own.json"][..], &evidence].concat());
+    for part in
+        ["ACCEPTED as of 2025-07-01T00:00:00Z, until 2025-07-19T10:00:34Z", "mrtd", "unbound"]
+    {
+        assert!(text.contains(part), "{part}\nin\n{text}");
+    }
+    let hash = run(&["policy", "hash", "own.json"]);
+    assert_eq!(hash.trim().len(), 64);
+    let explained = run(&["policy", "explain", "own.json"]);
+    assert!(explained.contains(hash.trim()) && explained.contains("dynamic-platform"));
+    let template = run(&["policy", "new"]);
+    assert!(template.contains("mrenclave"));
+    std::fs::write(scratch.path().join("typo.json"), r#"{"version":1,"acept":{}}"#).unwrap();
+    assert!(!adyton(scratch.path(), &["policy", "hash", "typo.json"]).status.success());
+}
+
+/// Options that only hardware evidence has a use for are not taken and ignored.
+#[test]
+fn options_of_hardware_evidence_need_a_policy() {
+    let quote = vectors().join("intel-tdx/tdx_quote_v4.bin");
+    let quote = quote.to_str().unwrap();
+    for options in [["--at", "1"], ["--collateral", quote], ["--certs", quote], ["--policy", quote]]
+    {
+        let arguments = [&["evidence", "verify", quote][..], &options].concat();
+        assert!(!adyton(Path::new("."), &arguments).status.success(), "{options:?}");
+    }
+}
