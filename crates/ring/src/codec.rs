@@ -47,28 +47,36 @@ pub fn unpack(modulus: &Modulus, bytes: &[u8], residues: &mut [u64]) -> Result<(
     if bytes.len() != expected {
         return Err(RingError::Length { expected, found: bytes.len() });
     }
-    let bits = modulus.bits();
-    let mask = (1u128 << bits) - 1;
-    let mut words = bytes.chunks(8);
-    let (mut pending, mut held) = (0u128, 0);
-    for (position, residue) in residues.iter_mut().enumerate() {
-        if held < bits {
-            // The length was checked, so there is a word wherever bits are missing.
-            let chunk = words.next().unwrap_or_default();
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            pending |= u128::from(u64::from_le_bytes(word)) << held;
-            held += 8 * chunk.len() as u32;
-        }
-        let value = (pending & mask) as u64;
-        if value >= modulus.value() {
-            return Err(RingError::ResidueOutOfRange { position, prime: modulus.value() });
-        }
-        *residue = value;
-        pending >>= bits;
-        held -= bits;
+    let bits = modulus.bits() as usize;
+    let mask = (1u64 << bits) - 1;
+    let prime = modulus.value();
+    // A residue has at most 46 bits, so the eight bytes from the one it begins in hold it whole; the last few have no eight bytes left
+    // and are read from a copy with zeros behind it.
+    let whole = bytes.len().saturating_sub(7) * 8 / bits;
+    let (fast, last) = residues.split_at_mut(whole.min(residues.len()));
+    let mut out_of_range = 0;
+    for (position, residue) in fast.iter_mut().enumerate() {
+        let first = position * bits;
+        let word = bytes[first / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        *residue = (word >> (first % 8)) & mask;
+        out_of_range |= u64::from(*residue >= prime);
     }
-    if pending == 0 { Ok(()) } else { Err(RingError::Padding) }
+    let begin = fast.len() * bits / 8;
+    let mut tail = [0; 32];
+    tail[..bytes.len() - begin].copy_from_slice(&bytes[begin..]);
+    let mut used = fast.len() * bits % 8;
+    for residue in &mut *last {
+        let word = tail[used / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        *residue = (word >> (used % 8)) & mask;
+        out_of_range |= u64::from(*residue >= prime);
+        used += bits;
+    }
+    if out_of_range != 0 {
+        let position = residues.iter().position(|&residue| residue >= prime).unwrap_or(0);
+        return Err(RingError::ResidueOutOfRange { position, prime });
+    }
+    let rest = tail[used / 8..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+    if rest >> (used % 8) == 0 { Ok(()) } else { Err(RingError::Padding) }
 }
 
 /// Appends a packed polynomial.
