@@ -81,9 +81,11 @@ fn a_policy_of_the_claims_accepts_them_until_the_first_end() {
     assert_eq!(accepted.expires_at(), UnixTime(1100));
 }
 
+type Change = fn(&mut Claims);
+
 #[test]
 fn what_the_policy_does_not_name_is_refused() {
-    let changes: [(&str, fn(&mut Claims)); 18] = [
+    let changes: [(&str, Change); 18] = [
         ("kind", |c| c.kind = Kind::Sgx),
         ("root", |c| c.root.sha256 = Digest::of(b"other")),
         ("generation", |c| c.generation = Some("c0".into())),
