@@ -1,9 +1,11 @@
 //! The command line as types. Every command's long help teaches by example.
 
+mod audit;
 mod owners;
 mod runs;
 mod trust;
 
+pub(crate) use audit::{Audit, AuditCommand, AuditRun, EnclaveKey};
 pub(crate) use owners::{
     Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, OutputForm, Publish, Trust,
 };
@@ -23,6 +25,7 @@ Four roles take part, each a process of its own:
   host          stores, evaluates; trusted by none adyton host
   model owner   compiles and encrypts a network    adyton compile, adyton publish
   data owner    encrypts inputs, opens results     adyton infer
+An auditor may join them: it executes drawn jobs again (adyton audit).
 
 See it work first:
   adyton demo
@@ -45,6 +48,8 @@ pub(crate) enum Command {
     Publish(Publish),
     /// Data owner: encrypt inputs, have them evaluated, open the result and verify its receipt
     Infer(Infer),
+    /// Auditor: execute drawn jobs again before they are released; check the proof of a failed audit
+    Audit(Audit),
     /// Fetch, show and verify an enclave's evidence
     Evidence(Evidence),
     /// Make, explain and hash policies: what an owner accepts of hardware evidence
@@ -77,6 +82,7 @@ impl Command {
             Self::Inspect(a) => a.json,
             Self::Publish(a) => a.json,
             Self::Infer(a) => a.json,
+            Self::Audit(a) => a.json,
             Self::Evidence(a) => a.json,
             Self::Policy(a) => a.json,
             Self::Keygen(a) => a.json,

@@ -3,6 +3,7 @@
 
 mod appraisal;
 mod args;
+mod audit;
 mod bench;
 mod compile;
 mod demo;
@@ -47,6 +48,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Inspect(a) => inspect::run(&a),
         Command::Publish(a) => owner::publish::run(&a),
         Command::Infer(a) => owner::infer::run(&a),
+        Command::Audit(a) => audit::run(&a),
         Command::Evidence(a) => owner::evidence::run(&a),
         Command::Policy(a) => policy::run(&a),
         Command::Keygen(a) => owner::keygen::run(&a),

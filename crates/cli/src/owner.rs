@@ -5,7 +5,7 @@ pub(crate) mod infer;
 pub(crate) mod keygen;
 pub(crate) mod publish;
 mod tickets;
-mod trust;
+pub(crate) mod trust;
 
 use crate::args::Connection;
 use crate::error::CliError;

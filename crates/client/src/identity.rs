@@ -156,8 +156,9 @@ impl Identity {
         }
     }
 
-    /// The key that an owner of either kind signs with, and by which others name it.
-    pub(crate) fn signing_key(&self) -> SigningKey {
+    /// The key that an owner of either kind, or an auditor, signs with, and by which others name it.
+    #[must_use]
+    pub fn signing_key(&self) -> SigningKey {
         SigningKey::from_seed(&self.derive("adyton 2026 owner signing key", b""))
     }
 

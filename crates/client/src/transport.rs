@@ -1,10 +1,12 @@
 //! The host's gRPC service as the owners use it. Nothing here is trusted: what must be true is signed inside the messages,
 //! what must stay secret is sealed or encrypted before it comes here.
 
+mod audits;
 mod calls;
 mod counting;
 mod upload;
 
+pub use audits::AuditWork;
 pub use calls::{JobEvent, JobOutcome, SessionEvent};
 pub use upload::Stored;
 
@@ -78,6 +80,14 @@ pub enum TransportError {
         action: &'static str,
         /// What is wrong.
         reason: String,
+    },
+    /// A local file cannot be written.
+    #[error("cannot write {what}")]
+    Write {
+        /// What was to be written.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
     },
     /// A local file cannot be read.
     #[error("cannot read {what}")]

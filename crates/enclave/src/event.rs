@@ -2,9 +2,10 @@
 
 use adyton_wire::message::Released;
 use adyton_wire::statement::{
-    DeploymentStatement, Fields, JobStatement, SessionStatement, Source, Statement,
+    AuditFinding, DeploymentStatement, Fields, JobStatement, Quarantine, SessionStatement, Source,
+    Statement,
 };
-use adyton_wire::{InstanceId, Signed, WireError};
+use adyton_wire::{InstanceId, ObjectId, Signed, WireError};
 
 use crate::vault::Seed;
 
@@ -41,12 +42,39 @@ pub(crate) enum Event {
     },
     /// A job was released.
     Release(Release),
+    /// A host committed to an execution, in a deployment with audits. Every such record has the same length, whatever the draw:
+    /// who watches the disk learns nothing before the record counts.
+    Committed(Commitment),
+    /// An auditor's finding was taken.
+    Finding(Finding),
+}
+
+/// A host's commitment.
+pub(crate) struct Commitment {
+    /// Signed by the data owner.
+    pub(crate) job: Signed<JobStatement>,
+    /// The bundle of evaluation keys.
+    pub(crate) keys: ObjectId,
+    /// Digest of the result ciphertexts.
+    pub(crate) ciphertexts: [u8; 32],
+    /// Bits charged.
+    pub(crate) bits: u64,
+}
+
+/// A finding and what it led to.
+pub(crate) struct Finding {
+    /// Signed by the auditor.
+    pub(crate) finding: Signed<AuditFinding>,
+    /// Where it differs from the host's commitment: signed by the enclave.
+    pub(crate) quarantine: Option<Signed<Quarantine>>,
 }
 
 /// A release as the state remembers it.
 pub(crate) struct Release {
     /// Signed by the data owner.
     pub(crate) job: Signed<JobStatement>,
+    /// The bundle of evaluation keys.
+    pub(crate) keys: ObjectId,
     /// Digest of the result ciphertexts.
     pub(crate) ciphertexts: [u8; 32],
     /// Bits charged.
@@ -97,10 +125,26 @@ impl Statement for Record {
             Event::Release(release) => {
                 fields.u32(4);
                 fields.bytes(&release.job.encode());
+                fields.bytes(release.keys.as_bytes());
                 fields.bytes(&release.ciphertexts);
                 fields.u64(release.bits);
                 fields.bytes(&release.result);
                 fields.bytes(&release.reply.encode());
+            }
+            Event::Committed(commitment) => {
+                fields.u32(5);
+                fields.bytes(&commitment.job.encode());
+                fields.bytes(commitment.keys.as_bytes());
+                fields.bytes(&commitment.ciphertexts);
+                fields.u64(commitment.bits);
+            }
+            Event::Finding(found) => {
+                fields.u32(6);
+                fields.bytes(&found.finding.encode());
+                fields.bool(found.quarantine.is_some());
+                if let Some(quarantine) = &found.quarantine {
+                    fields.bytes(&quarantine.encode());
+                }
             }
         }
     }
@@ -126,10 +170,24 @@ impl Statement for Record {
             },
             4 => Event::Release(Release {
                 job: Signed::decode(fields.bytes()?)?,
+                keys: ObjectId(fields.array("keys object id")?),
                 ciphertexts: fields.array("ciphertext digest")?,
                 bits: fields.u64()?,
                 result: fields.array("result digest")?,
                 reply: Released::decode(fields.bytes()?)?,
+            }),
+            5 => Event::Committed(Commitment {
+                job: Signed::decode(fields.bytes()?)?,
+                keys: ObjectId(fields.array("keys object id")?),
+                ciphertexts: fields.array("ciphertext digest")?,
+                bits: fields.u64()?,
+            }),
+            6 => Event::Finding(Finding {
+                finding: Signed::decode(fields.bytes()?)?,
+                quarantine: match fields.bool()? {
+                    true => Some(Signed::decode(fields.bytes()?)?),
+                    false => None,
+                },
             }),
             _ => return Err(WireError::Statement("unknown event")),
         };

@@ -7,6 +7,7 @@
 //! | module | does |
 //! |---|---|
 //! | `service` | requests to replies |
+//! | `audit` | commitments, draws, findings |
 //! | `rules` | who may do what; the making of a release |
 //! | `release` | slots to results: checks, flooding, rounding, output form; no secret-dependent branch |
 //! | `secrets` | seeds to keys, for the moment of use |
@@ -16,6 +17,7 @@
 //! | `server`, `log`, `clock`, `plan` | sockets, log lines, time, what is kept of a program |
 #![deny(unsafe_code)]
 
+mod audit;
 mod clock;
 mod event;
 mod log;

@@ -13,7 +13,9 @@ use chacha20::rand_core::SeedableRng;
 use zeroize::Zeroizing;
 
 use crate::Clock;
+use crate::audit::Stage;
 use crate::event::Release;
+use crate::plan::Plan;
 use crate::release::{Rules, flooding_deviation};
 use crate::secrets;
 use crate::service::{Refusal, VERSION};
@@ -70,6 +72,9 @@ impl State {
         if !policy.admits(&statement.owner) {
             return Err(Problem::NotAllowed.into());
         }
+        if deployment.audits.quarantine.is_some() {
+            return Err(Problem::Quarantined.into());
+        }
         if policy.expires <= time {
             return Err(Problem::Expired.into());
         }
@@ -94,13 +99,14 @@ impl State {
         time: u64,
     ) -> Result<(Release, message::Released), Refusal> {
         let (session, deployment) = self.session(&job.session)?;
-        let bits = check_job(job, session, deployment, time)?;
+        check_job(job, session, deployment, time)?;
+        // A host that is bound to its execution was charged then.
+        let (bits, charged, audited) = match self.jobs.get(&(job.session, job.job)) {
+            None => (charge(job, session, deployment)?, 0, false),
+            Some(known) => (known.bits, known.bits, matches!(known.stage, Stage::Agreed)),
+        };
         let plan = &deployment.plan;
-        let form = |_| Refusal::from(Problem::BadCiphertext);
-        let total = plan.ciphertext_len.checked_mul(usize::try_from(job.groups).map_err(form)?);
-        if total != Some(request.ciphertexts.len()) {
-            return Err(Problem::BadCiphertext.into());
-        }
+        check_length(job, &request.ciphertexts, plan)?;
         let identity = self.identity()?;
         let policy = &deployment.statement.policy;
         let rules = Rules {
@@ -145,11 +151,13 @@ impl State {
             epoch: identity.epoch,
             job: job.clone(),
             model: deployment.statement.model,
+            keys: request.keys,
             ciphertexts,
+            audited,
             result: digest,
             outcome: ResultPayload::outcome_commitment(payload.checks, &payload.blind),
             bits,
-            session_bits: session.bits + bits,
+            session_bits: session.bits - charged + bits,
             time,
             audit: self.release_entry(time, job, digest, bits).head(),
         };
@@ -157,6 +165,7 @@ impl State {
         let reply = message::Released { result, receipt };
         let event = Release {
             job: request.job.clone(),
+            keys: request.keys,
             ciphertexts,
             bits,
             result: digest,
@@ -166,23 +175,58 @@ impl State {
     }
 }
 
-/// Context, expiry, size and quotas of a job; gives the bits that it will be charged.
-fn check_job(
+/// Context, audits, expiry and size of a job.
+pub(crate) fn check_job(
     job: &JobStatement,
     session: &Session,
     deployment: &Deployment,
     time: u64,
-) -> Result<u64, Refusal> {
+) -> Result<(), Refusal> {
     let (policy, plan) = (&deployment.statement.policy, &deployment.plan);
     if job.deployment != session.deployment || job.program != plan.id {
         return Err(Problem::WrongContext.into());
     }
+    deployment.audits.check(job)?;
     if job.expires <= time || policy.expires <= time {
         return Err(Problem::Expired.into());
     }
     if u64::from(job.samples) > u64::from(job.groups) * plan.lanes as u64 {
         return Err(Problem::Malformed.into());
     }
+    Ok(())
+}
+
+/// As many ciphertexts as the job has groups.
+fn check_length(job: &JobStatement, ciphertexts: &[u8], plan: &Plan) -> Result<(), Refusal> {
+    let groups = usize::try_from(job.groups).map_err(|_| Problem::BadCiphertext)?;
+    match plan.ciphertext_len.checked_mul(groups) {
+        Some(length) if length == ciphertexts.len() => Ok(()),
+        _ => Err(Problem::BadCiphertext.into()),
+    }
+}
+
+/// Number and form of the ciphertexts of a job.
+pub(crate) fn check_form(
+    job: &JobStatement,
+    ciphertexts: &[u8],
+    plan: &Plan,
+) -> Result<(), Refusal> {
+    check_length(job, ciphertexts, plan)?;
+    let decodes = |bytes| secrets::result_ciphertext(plan, bytes).is_some();
+    if ciphertexts.chunks(plan.ciphertext_len).all(decodes) {
+        Ok(())
+    } else {
+        Err(Problem::BadCiphertext.into())
+    }
+}
+
+/// The bits that a job will be charged, if its quotas have room.
+pub(crate) fn charge(
+    job: &JobStatement,
+    session: &Session,
+    deployment: &Deployment,
+) -> Result<u64, Refusal> {
+    let (policy, plan) = (&deployment.statement.policy, &deployment.plan);
     let outputs = u32::try_from(plan.first.len()).map_err(Refusal::internal)?;
     let bits = policy.output.bits(job.samples.into(), outputs).saturating_add(Checks::BITS);
     let used = deployment.owners.get(&session.owner).copied().unwrap_or_default();

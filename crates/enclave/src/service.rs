@@ -1,5 +1,7 @@
 //! Requests in, replies out: every rule of the enclave, no transport.
 
+mod findings;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +12,7 @@ use adyton_wire::message::{
     Evidence, HealthReport, KeyMade, OpenSession, RegisterDeployment, Released,
 };
 use adyton_wire::statement::{
-    AUDIT_ENTRY_LENGTH, DeploymentRegistered, EvidenceStatement, JobStatement, KeyStatement,
+    AUDIT_ENTRY_LENGTH, DeploymentRegistered, EvidenceStatement, Execution, KeyStatement,
     SessionOpened, Statement,
 };
 use adyton_wire::{
@@ -19,6 +21,7 @@ use adyton_wire::{
 };
 use zeroize::Zeroizing;
 
+use crate::audit::Stage;
 use crate::event::{Event, Record};
 use crate::log::{Field, Level, log};
 use crate::plan::Gate;
@@ -184,6 +187,7 @@ impl Enclave {
             Request::OpenSession(message) => ("open-session", self.open_session(message)),
             Request::MakeKey { session, index } => ("make-key", self.make_key(session, *index)),
             Request::Release(message) => ("release", self.release(message)),
+            Request::SubmitFinding(finding) => ("finding", self.submit_finding(finding)),
             Request::Health => ("health", Ok(self.health().into())),
             Request::GetAudit { from } => ("audit", Ok(self.audit(*from).into())),
         };
@@ -353,12 +357,18 @@ impl Enclave {
         let (session, _) = core.state.session(&claimed.session)?;
         let job = message.job.verify(&session.owner)?;
         let ciphertexts = digest::sha256(&message.ciphertexts);
-        if let Some(reply) = core.released(&job, message, &ciphertexts)? {
+        let execution = core.state.execution(&job, message.keys, ciphertexts);
+        let execution = execution.ok_or(Problem::UnknownSession)?;
+        if let Some(reply) = core.released(&execution)? {
             return Ok(Response::Released(reply).into());
         }
         let time = core.state.now(self.clock.as_ref());
+        let mut audit = core.bind(message, &execution, time)?;
+        if let Some(demand) = core.state.demand(&job)? {
+            return Ok(Reply { response: Response::AuditDemanded(demand), audit });
+        }
         let (event, reply) = core.state.make_release(&job, message, ciphertexts, time)?;
-        let audit = core.commit(Record { time, event: Event::Release(event) })?;
+        audit.extend(core.commit(Record { time, event: Event::Release(event) })?);
         log(
             Level::Info,
             "released",
@@ -384,7 +394,7 @@ impl Enclave {
             rss_bytes,
             deployments: state.deployments.len() as u64,
             sessions: state.sessions.len() as u64,
-            releases: state.jobs.len() as u64,
+            releases: state.releases,
             memory_locked: state.vault.is_locked(),
             audit_entries: state.head.length,
             release_cpu_micros: self.release_cpu.load(Ordering::Relaxed),
@@ -409,21 +419,17 @@ impl Core {
         self.state.apply(record, place)
     }
 
-    /// The reply given before to the same job with the same ciphertexts; a refusal for another use of its id.
-    fn released(
-        &self,
-        job: &JobStatement,
-        message: &adyton_wire::message::Release,
-        ciphertexts: &[u8; 32],
-    ) -> Result<Option<Released>, Refusal> {
+    /// The reply given before to the same execution of the same job; a refusal for another use of its id.
+    fn released(&self, execution: &Execution) -> Result<Option<Released>, Refusal> {
+        let job = &execution.task.job;
         let Some(known) = self.state.jobs.get(&(job.session, job.job)) else {
             return Ok(None);
         };
-        let statement = digest::sha256(message.job.statement_bytes());
-        if known.statement != statement || known.ciphertexts != *ciphertexts {
+        if known.execution != execution.digest() {
             return Err(Problem::JobReused.into());
         }
-        match Record::from_bytes(&self.store.record(known.place)?)?.event {
+        let Stage::Released { place, .. } = known.stage else { return Ok(None) };
+        match Record::from_bytes(&self.store.record(place)?)?.event {
             Event::Release(release) => Ok(Some(release.reply)),
             _ => Err(Refusal::internal("a job's record is of another kind")),
         }

@@ -2,16 +2,17 @@
 //! it is the same after a restart.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use adyton_wire::seal::SealingKey;
 use adyton_wire::statement::{
-    AuditEntry, AuditEvent, AuditHead, DeploymentStatement, JobStatement, SessionStatement,
+    AuditEntry, AuditEvent, AuditFinding, AuditHead, DeploymentStatement, JobStatement,
+    SessionStatement, Statement,
 };
 use adyton_wire::{DeploymentId, InstanceId, JobId, ProgramId, PublicKey, SessionId};
 
-use crate::event::{Event, Record};
+use crate::audit::{Audits, Job, Stage};
+use crate::event::{Commitment, Event, Finding, Record, Release};
 use crate::plan::{Gate, Plan};
 use crate::store::{Place, StoreError};
 use crate::vault::{SecretId, Vault};
@@ -45,6 +46,7 @@ pub(crate) struct Deployment {
     pub(crate) jobs: u32,
     pub(crate) bits: u64,
     pub(crate) owners: BTreeMap<PublicKey, Use>,
+    pub(crate) audits: Audits,
 }
 
 /// An open session.
@@ -62,16 +64,6 @@ pub(crate) struct Session {
     pub(crate) bits: u64,
 }
 
-/// A job that was released.
-pub(crate) struct Job {
-    /// Digest of the job statement.
-    pub(crate) statement: [u8; 32],
-    /// Digest of the result ciphertexts.
-    pub(crate) ciphertexts: [u8; 32],
-    /// The record that has the reply.
-    pub(crate) place: Place,
-}
-
 /// Everything but the file.
 pub(crate) struct State {
     pub(crate) vault: Vault,
@@ -80,6 +72,8 @@ pub(crate) struct State {
     pub(crate) deployments: BTreeMap<DeploymentId, Deployment>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) jobs: BTreeMap<(SessionId, JobId), Job>,
+    /// Jobs that were released.
+    pub(crate) releases: u64,
     pub(crate) audit: Vec<u8>,
     pub(crate) head: AuditHead,
     /// Latest time that a record was made at.
@@ -99,6 +93,7 @@ impl State {
             deployments: BTreeMap::new(),
             sessions: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            releases: 0,
             audit: Vec::new(),
             head: AuditHead::default(),
             latest: 0,
@@ -140,6 +135,17 @@ impl State {
                 let job = release.job.unverified()?;
                 entry = self.release_entry(record.time, &job, release.result, release.bits);
             }
+            Event::Committed(commitment) => {
+                let job = commitment.job.unverified()?;
+                let execution = self.execution(&job, commitment.keys, commitment.ciphertexts);
+                entry.event = AuditEvent::Committed;
+                (entry.subject, entry.job) = (job.session.0, job.job.0);
+                entry.object = execution.ok_or(LOST)?.digest();
+            }
+            Event::Finding(found) => {
+                let finding = found.finding.unverified()?;
+                entry = self.finding_entry(record.time, &finding, found.quarantine.is_some());
+            }
         }
         Ok(entry)
     }
@@ -176,13 +182,35 @@ impl State {
         }
     }
 
+    /// The audit entry of a finding, which a quarantine names before the finding is recorded.
+    pub(crate) fn finding_entry(
+        &self,
+        time: u64,
+        finding: &AuditFinding,
+        differs: bool,
+    ) -> AuditEntry {
+        let job = &finding.execution.task.job;
+        let (event, subject) = match differs {
+            true => (AuditEvent::Quarantined, job.deployment.0),
+            false => (AuditEvent::AuditAgreed, job.session.0),
+        };
+        AuditEntry {
+            event,
+            subject,
+            job: job.job.0,
+            object: finding.digest(),
+            ..self.blank_entry(time)
+        }
+    }
+
     /// Takes in a record that stands at `place`; gives the audit entry it adds.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] for a record that this version would not have made.
     pub(crate) fn apply(&mut self, record: Record, place: Place) -> Result<Vec<u8>, StoreError> {
         let entry = self.entry(&record)?;
-        self.latest = self.latest.max(record.time);
+        let time = record.time;
+        self.latest = self.latest.max(time);
         match record.event {
             Event::Begun { instance, epoch, signing, sealing } => {
                 if self.identity.is_some() {
@@ -197,7 +225,9 @@ impl State {
                 self.plans.insert(plan.id, Arc::clone(&plan));
                 let seed = self.secret(&seed)?;
                 let (id, owners) = (statement.id(), BTreeMap::new());
-                let deployment = Deployment { statement, plan, seed, jobs: 0, bits: 0, owners };
+                let audits = Audits::default();
+                let deployment =
+                    Deployment { statement, plan, seed, jobs: 0, bits: 0, owners, audits };
                 self.deployments.insert(id, deployment);
             }
             Event::Session { statement, input, secret } => {
@@ -208,27 +238,85 @@ impl State {
                 let id = statement.id();
                 self.sessions.insert(id, Session::new(&statement, input, secret)?);
             }
-            Event::Release(release) => {
-                let digest = adyton_wire::digest::sha256(release.job.statement_bytes());
-                let job = release.job.unverified()?;
-                let session = self.sessions.get_mut(&job.session).ok_or(LOST)?;
-                let deployment = self.deployments.get_mut(&session.deployment).ok_or(LOST)?;
-                let Entry::Vacant(vacant) = self.jobs.entry((job.session, job.job)) else {
-                    return Err(FORM);
-                };
-                vacant.insert(Job { statement: digest, ciphertexts: release.ciphertexts, place });
-                session.ciphertexts = session.ciphertexts.saturating_add(job.groups);
-                session.bits = session.bits.saturating_add(release.bits);
-                deployment.bits = deployment.bits.saturating_add(release.bits);
-                deployment.jobs = deployment.jobs.saturating_add(1);
-                let used = deployment.owners.entry(session.owner).or_default();
-                used.jobs = used.jobs.saturating_add(1);
-            }
+            Event::Release(release) => self.apply_release(&release, place)?,
+            Event::Committed(commitment) => self.apply_commitment(&commitment, time)?,
+            Event::Finding(found) => self.apply_finding(&found)?,
         }
         let bytes = entry.to_bytes();
         self.audit.extend_from_slice(&bytes);
         self.head = entry.head();
         Ok(bytes.to_vec())
+    }
+
+    fn apply_release(&mut self, release: &Release, place: Place) -> Result<(), StoreError> {
+        let job = release.job.unverified()?;
+        let execution = self.execution(&job, release.keys, release.ciphertexts).ok_or(LOST)?;
+        let execution = execution.digest();
+        let key = (job.session, job.job);
+        // What was committed to was charged then.
+        let audited = match self.jobs.get(&key) {
+            None => {
+                self.charge(&job, release.bits)?;
+                false
+            }
+            Some(known) if known.execution != execution => return Err(FORM),
+            Some(known) => match known.stage {
+                Stage::Spared => false,
+                Stage::Agreed => true,
+                _ => return Err(FORM),
+            },
+        };
+        let stage = Stage::Released { place, audited };
+        self.releases += 1;
+        self.jobs.insert(key, Job { execution, bits: release.bits, stage });
+        Ok(())
+    }
+
+    fn apply_commitment(&mut self, commitment: &Commitment, time: u64) -> Result<(), StoreError> {
+        let job = commitment.job.unverified()?;
+        let key = (job.session, job.job);
+        let execution =
+            self.execution(&job, commitment.keys, commitment.ciphertexts).ok_or(LOST)?;
+        let digest = execution.digest();
+        let deployment = self.deployments.get(&job.deployment).ok_or(LOST)?;
+        let policy = deployment.statement.policy.audit.ok_or(FORM)?;
+        let stage = self.draw(execution, &policy, time);
+        if self.jobs.contains_key(&key) {
+            return Err(FORM);
+        }
+        self.charge(&job, commitment.bits)?;
+        let drawn = matches!(stage, Stage::Demanded(_));
+        if let Some(deployment) = self.deployments.get_mut(&job.deployment).filter(|_| drawn) {
+            deployment.audits.open = Some(key);
+        }
+        self.jobs.insert(key, Job { execution: digest, bits: commitment.bits, stage });
+        Ok(())
+    }
+
+    fn apply_finding(&mut self, found: &Finding) -> Result<(), StoreError> {
+        let job = found.finding.unverified()?.execution.task.job;
+        let known = self.jobs.get_mut(&(job.session, job.job)).ok_or(LOST)?;
+        let deployment = self.deployments.get_mut(&job.deployment).ok_or(LOST)?;
+        known.stage = match found.quarantine {
+            None => Stage::Agreed,
+            Some(_) => Stage::Refuted,
+        };
+        deployment.audits.open = None;
+        deployment.audits.quarantine = found.quarantine.clone().map(Box::new);
+        Ok(())
+    }
+
+    /// Spends a job's budget.
+    fn charge(&mut self, job: &JobStatement, bits: u64) -> Result<(), StoreError> {
+        let session = self.sessions.get_mut(&job.session).ok_or(LOST)?;
+        let deployment = self.deployments.get_mut(&session.deployment).ok_or(LOST)?;
+        session.ciphertexts = session.ciphertexts.saturating_add(job.groups);
+        session.bits = session.bits.saturating_add(bits);
+        deployment.bits = deployment.bits.saturating_add(bits);
+        deployment.jobs = deployment.jobs.saturating_add(1);
+        let used = deployment.owners.entry(session.owner).or_default();
+        used.jobs = used.jobs.saturating_add(1);
+        Ok(())
     }
 
     fn secret(&mut self, seed: &[u8; 32]) -> Result<SecretId, StoreError> {

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-const MAGIC: &[u8; 8] = b"ADYTONS1";
+const MAGIC: &[u8; 8] = b"ADYTONS2";
 const HEADER: u64 = 24;
 const NONCE: usize = 24;
 const TAG: usize = 16;

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use adyton_ckks::{
-    Ciphertext, CkksError, EvaluationKeys, InputKey, ModelKey, SeededCiphertext,
-    SeededEvaluationKey,
-};
-use adyton_program::ModelPrivacy;
-use adyton_program::bundle::{BundleError, BundleReader, BundleShape};
+use adyton_ckks::{Ciphertext, EvaluationKeys, InputKey};
+use adyton_program::bundle::{BundleReader, BundleShape};
 use adyton_rpc::HostProblem;
-use adyton_runtime::{Encrypted, RunError, RunOptions, Weights, load_inputs, load_keys};
+use adyton_runtime::{
+    Encrypted, RunError, RunOptions, Weights, load_keys, read_inputs, read_key, read_weights,
+};
 use adyton_wire::JobId;
 use adyton_wire::statement::JobStatement;
 
@@ -49,15 +47,6 @@ pub(crate) struct Work {
     pub(crate) program: Arc<LoadedProgram>,
     pub(crate) model: Id,
     pub(crate) keys: Id,
-}
-
-/// Why an item of a bundle cannot be read.
-#[derive(Debug, thiserror::Error)]
-enum ItemError {
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-    #[error(transparent)]
-    Ckks(#[from] CkksError),
 }
 
 /// Why a run gave nothing.
@@ -150,19 +139,7 @@ async fn load_weights(core: &Arc<Core>, work: &Work) -> Result<Cached, HostError
     let program = Arc::clone(&work.program.verified);
     let bundle = open(core, work.model, BundleShape::model(&program)?).await?;
     let threads = core.threads;
-    let load = move || match program.program().privacy {
-        ModelPrivacy::Encrypted => {
-            let decode = |item: Result<Vec<u8>, BundleError>| {
-                let decoded = SeededCiphertext::<ModelKey>::decode(&item?, program.parameters())?;
-                Ok::<_, ItemError>(decoded)
-            };
-            Weights::encrypted(&program, bundle, decode, threads)
-        }
-        ModelPrivacy::Plain => {
-            let decode = |item: Result<Vec<u8>, BundleError>| Ok(floats(&item?));
-            Weights::plain(&program, bundle, decode, threads)
-        }
-    };
+    let load = move || read_weights(&program, bundle, threads);
     let weights = tokio::task::spawn_blocking(load).await?.map_err(|error| damaged(&error))?;
     tracing::info!(deployment = %work.job.deployment, "weights loaded");
     Ok(Cached::Weights(Arc::new(weights)))
@@ -172,21 +149,10 @@ async fn load_session_keys(core: &Arc<Core>, work: &Work) -> Result<Cached, Host
     let program = Arc::clone(&work.program.verified);
     let bundle = open(core, work.keys, BundleShape::keys(&program)?).await?;
     let threads = core.threads;
-    let load = move || {
-        let decode = |item: Result<Vec<u8>, BundleError>| {
-            Ok::<_, ItemError>(SeededEvaluationKey::decode(&item?, program.parameters())?)
-        };
-        load_keys(&program, bundle, decode, threads)
-    };
+    let load = move || load_keys(&program, bundle, |item| read_key(&program, item), threads);
     let keys = tokio::task::spawn_blocking(load).await?.map_err(|error| damaged(&error))?;
     tracing::info!(session = %work.job.session, "evaluation keys loaded");
     Ok(Cached::Keys(Arc::new(keys)))
-}
-
-/// Little-endian floating-point numbers.
-pub(crate) fn floats(bytes: &[u8]) -> Vec<f64> {
-    let (values, _) = bytes.as_chunks::<8>();
-    values.iter().map(|value| f64::from_le_bytes(*value)).collect()
 }
 
 type Inputs = Vec<Vec<Ciphertext<InputKey>>>;
@@ -211,12 +177,7 @@ impl Run {
     fn load(&mut self) -> Result<Inputs, EvaluateError> {
         let groups = self.at_once.min(self.work.job.groups - self.evaluated.groups);
         let program = &self.work.program.verified;
-        let decode = |item: Result<Vec<u8>, BundleError>| {
-            Ok::<_, ItemError>(SeededCiphertext::decode(&item?, program.parameters())?)
-        };
-        let count = groups as usize * program.program().input.ciphertexts.len();
-        let items = self.bundle.by_ref().take(count);
-        let inputs = load_inputs(program, groups as usize, items, decode, self.core.threads);
+        let inputs = read_inputs(program, &mut self.bundle, groups as usize, self.core.threads);
         Ok(inputs.map_err(|error| damaged(&error))?)
     }
 

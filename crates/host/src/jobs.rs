@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use crate::store::StoreError;
-use crate::store::meta::{JobKey, Meta};
+use crate::store::meta::{Id, JobKey, Meta};
 
 /// Where a job is.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,8 @@ pub(crate) enum JobStatus {
     Evaluating { done: u64, total: u64 },
     /// Evaluated; the enclave is asked for release.
     Releasing,
+    /// Evaluated; its deployment's releases wait for an auditor.
+    Auditing,
     /// The result can be fetched.
     Done,
     /// Refused after it was accepted.
@@ -32,6 +34,8 @@ pub(crate) struct Jobs {
     pub(crate) to_evaluate: Queue,
     /// Evaluated, to be released.
     pub(crate) to_release: Queue,
+    /// Evaluated, to be released when an audit of their deployment has ended.
+    waiting: Mutex<Waiting>,
     watched: Mutex<HashMap<JobKey, watch::Sender<JobStatus>>>,
     /// Counts jobs that were finished, so that watchers of waiting jobs look again.
     finished: watch::Sender<u64>,
@@ -43,6 +47,7 @@ impl Jobs {
         let jobs = Self {
             to_evaluate: Queue::default(),
             to_release: Queue::default(),
+            waiting: Mutex::default(),
             watched: Mutex::default(),
             finished: watch::Sender::new(0),
         };
@@ -57,6 +62,37 @@ impl Jobs {
             }
         }
         Ok(jobs)
+    }
+
+    /// Counts the audits that have ended: to be asked for before the enclave is asked for a release.
+    pub(crate) fn audits_ended(&self) -> u64 {
+        self.waiting().ended
+    }
+
+    /// Sets a job aside until an audit of its deployment has ended. If one has ended since `seen` was read, the job is queued at once:
+    /// it might be the one that the job waits for.
+    pub(crate) fn set_aside(&self, key: JobKey, deployment: Id, seen: u64) {
+        self.set(key, JobStatus::Auditing);
+        let mut waiting = self.waiting();
+        if waiting.ended == seen {
+            waiting.jobs.entry(deployment).or_default().push(key);
+        } else {
+            drop(waiting);
+            self.to_release.push(key);
+        }
+    }
+
+    /// Queues the jobs that waited for an audit of a deployment.
+    pub(crate) fn audit_ended(&self, deployment: Id) {
+        let mut waiting = self.waiting();
+        waiting.ended += 1;
+        for key in waiting.jobs.remove(&deployment).unwrap_or_default() {
+            self.to_release.push(key);
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Jobs that wait, for evaluation or release.
@@ -96,6 +132,14 @@ impl Jobs {
     fn watched(&self) -> MutexGuard<'_, HashMap<JobKey, watch::Sender<JobStatus>>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Jobs that were set aside, by deployment.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Audits that have ended since the host began.
+    ended: u64,
+    jobs: HashMap<Id, Vec<JobKey>>,
 }
 
 fn queued() -> watch::Sender<JobStatus> {
@@ -148,6 +192,23 @@ mod tests {
         queue.push(([1; 32], [1; 16]));
         queue.push(([2; 32], [2; 16]));
         assert_eq!(taken.await.unwrap(), (([1; 32], [1; 16]), ([2; 32], [2; 16])));
+    }
+
+    #[tokio::test]
+    async fn jobs_set_aside_come_back_when_an_audit_ends_and_none_is_lost_in_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let jobs = Jobs::open(&Meta::open(&folder.path().join("meta.redb")).unwrap()).unwrap();
+        let (deployment, other) = ([3; 32], [4; 32]);
+        jobs.set_aside(KEY, deployment, jobs.audits_ended());
+        jobs.audit_ended(other);
+        assert_eq!(jobs.to_release.len(), 0);
+        jobs.audit_ended(deployment);
+        assert_eq!(jobs.to_release.pop().await, KEY);
+        // The audit ends between the enclave's answer and the setting aside.
+        let seen = jobs.audits_ended();
+        jobs.audit_ended(deployment);
+        jobs.set_aside(KEY, deployment, seen);
+        assert_eq!(jobs.to_release.pop().await, KEY);
     }
 
     #[tokio::test]

@@ -184,7 +184,7 @@ fn payload(request: &Request) -> Payload {
         Request::OpenSession(_) => Payload::Session,
         Request::MakeKey { .. } => Payload::Keys,
         Request::Release(_) => Payload::Result,
-        Request::GetAudit { .. } => Payload::Audit,
+        Request::GetAudit { .. } | Request::SubmitFinding(_) => Payload::Audit,
         Request::Health => Payload::Control,
     }
 }

@@ -11,7 +11,7 @@ use adyton_rpc::HostProblem;
 use adyton_rpc::v1::{ObjectKind, Timings};
 use adyton_wire::message::{HealthReport, Release};
 use adyton_wire::statement::JobStatement;
-use adyton_wire::{JobId, Problem as SharedProblem, Request, Response, Signed};
+use adyton_wire::{JobId, ObjectId, Problem as SharedProblem, Request, Response, Signed};
 
 use crate::core::{Core, unix_ms, unix_seconds};
 use crate::error::HostError;
@@ -50,8 +50,12 @@ pub(crate) async fn release_jobs(core: Arc<Core>) {
         core.jobs.set(key, JobStatus::Releasing);
         let mut wait = RETRY.0;
         loop {
+            let seen = core.jobs.audits_ended();
             match release_job(&core, key).await {
-                Ok(()) => break,
+                Ok(Asked::Released) => break,
+                Ok(Asked::WaitsForAudit(deployment)) => {
+                    break core.jobs.set_aside(key, deployment, seen);
+                }
                 Err(error) if error.is_transient() => {
                     tracing::warn!(job = %JobId(key.1), %error, "release is tried again");
                     pause(&mut wait).await;
@@ -125,20 +129,45 @@ async fn evaluate_job(
         load_seconds = timings.load_seconds,
         "job evaluated"
     );
-    let record = JobRecord { result_object: result.to_vec(), timings: Some(timings), ..record };
+    let record = JobRecord {
+        result_object: result.to_vec(),
+        keys_object: session.keys_object,
+        timings: Some(timings),
+        ..record
+    };
     core.meta.put_job(key, record).await.map_err(HostError::from)?;
     Ok(())
 }
 
-async fn release_job(core: &Core, key: JobKey) -> Result<(), HostError> {
+/// What came of asking for a release.
+enum Asked {
+    Released,
+    /// The deployment waits for a finding, on this job or another.
+    WaitsForAudit(Id),
+}
+
+async fn release_job(core: &Core, key: JobKey) -> Result<Asked, HostError> {
     let record = record(core, key)?;
+    let deployment = statement(&record)?.deployment.0;
+    let keys = ObjectId(to_id(&record.keys_object)?);
     let job = Signed::<JobStatement>::decode(&record.signed)?;
     let ciphertexts = core.objects.read(to_id(&record.result_object)?).await?;
     let cpu_before = release_cpu(core).await;
     let started = Instant::now();
-    let request = Request::Release(Release { job, ciphertexts });
-    let Response::Released(released) = core.ask(request).await? else {
-        return Err(LinkError::Unexpected.into());
+    let request = Request::Release(Release { job, ciphertexts, keys });
+    let released = match core.ask(request).await {
+        Ok(Response::Released(released)) => released,
+        Ok(Response::AuditDemanded(demand)) => {
+            let record = JobRecord { demand: demand.encode(), ..record };
+            core.meta.put_job(key, record).await?;
+            tracing::info!(job = %JobId(key.1), "the enclave demands an audit");
+            return Ok(Asked::WaitsForAudit(deployment));
+        }
+        Ok(_) => return Err(LinkError::Unexpected.into()),
+        Err(error) if error.problem() == SharedProblem::AuditOpen.into() => {
+            return Ok(Asked::WaitsForAudit(deployment));
+        }
+        Err(error) => return Err(error),
     };
     let release_seconds = started.elapsed().as_secs_f64();
     let cpu_after = release_cpu(core).await;
@@ -151,13 +180,14 @@ async fn release_job(core: &Core, key: JobKey) -> Result<(), HostError> {
     };
     let total_ms = unix_ms().saturating_sub(record.accepted_unix_ms);
     timings.total_seconds = Duration::from_millis(total_ms).as_secs_f64();
-    let record = JobRecord { released: released.encode(), timings: Some(timings), ..record };
+    let (released, demand) = (released.encode(), Vec::new());
+    let record = JobRecord { released, demand, timings: Some(timings), ..record };
     core.meta.put_job(key, record).await?;
     core.metrics.jobs_done.inc();
     core.metrics.jobs_open.dec();
     tracing::info!(job = %JobId(key.1), release_seconds, "job done");
     core.jobs.finish(key, JobStatus::Done);
-    Ok(())
+    Ok(Asked::Released)
 }
 
 /// The enclave's own use of resources; `None` while it does not tell.

@@ -35,9 +35,9 @@ fn metadata() -> Metadata {
 }
 
 #[test]
-fn host_and_runtime_never_reach_secret_key_code() {
+fn host_runtime_and_auditor_never_reach_secret_key_code() {
     let metadata = metadata();
-    for from in ["adyton-host", "adyton-runtime"] {
+    for from in ["adyton-host", "adyton-runtime", "adyton-auditor"] {
         let reached = reaches(&metadata, from);
         assert!(!reached.contains(SECRET), "{from} reaches {SECRET}");
         // The walk does walk.

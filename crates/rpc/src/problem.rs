@@ -108,10 +108,11 @@ impl Problem {
                 P::BadSignature => Code::Unauthenticated,
                 P::UnknownDeployment | P::UnknownSession | P::UnknownKey => Code::NotFound,
                 P::NotAllowed => Code::PermissionDenied,
-                P::Expired => Code::FailedPrecondition,
+                P::Expired | P::Quarantined => Code::FailedPrecondition,
+                P::NoAudit => Code::NotFound,
                 P::QuotaExceeded => Code::ResourceExhausted,
                 P::JobReused => Code::AlreadyExists,
-                P::Busy => Code::Unavailable,
+                P::Busy | P::AuditOpen => Code::Unavailable,
                 _ => Code::Internal,
             },
         }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod bundle;
 pub mod cleartext;
 mod crew;
 mod encrypted;
@@ -23,6 +24,7 @@ mod weights;
 pub use backend::{
     Backend, Operands, Place, ProductRow, Rotatable, StepKind, Switchable, Value, ValueForm,
 };
+pub use bundle::{ItemError, floats, read_inputs, read_key, read_weights};
 pub use cleartext::{Cleartext, CleartextError, Deviations};
 pub use crew::crew;
 pub use encrypted::{Encrypted, EncryptedError, EncryptedSum};

@@ -88,6 +88,9 @@ pub struct Release {
     /// Encoded result ciphertexts, one a group, joined; all have the one length that the parameters give.
     #[prost(bytes = "vec", tag = "2")]
     pub ciphertexts: ::prost::alloc::vec::Vec<u8>,
+    /// The bundle of evaluation keys that the host evaluated with: SHA-256 of its bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub keys: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Released {
@@ -97,6 +100,39 @@ pub struct Released {
     /// Receipt statement, signed by the enclave.
     #[prost(message, optional, tag = "2")]
     pub receipt: ::core::option::Option<Signed>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SubmitFinding {
+    /// Audit finding, signed by the auditor.
+    #[prost(message, optional, tag = "1")]
+    pub finding: ::core::option::Option<Signed>,
+}
+/// Answer to a finding. A second finding on the same job is answered as the first was.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditSettled {
+    /// Quarantine statement, signed by the enclave; absent when the finding is what the host had committed to.
+    #[prost(message, optional, tag = "1")]
+    pub quarantine: ::core::option::Option<Signed>,
+}
+/// Everything by which anybody can check, offline, that an audit found another result than the host's. Stored and handed on as
+/// a file; it is no message to or of the enclave.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditProof {
+    /// Deployment statement, signed by the model owner: it names the auditor.
+    #[prost(message, optional, tag = "1")]
+    pub deployment: ::core::option::Option<Signed>,
+    /// Session statement, signed by the data owner.
+    #[prost(message, optional, tag = "2")]
+    pub session: ::core::option::Option<Signed>,
+    /// Job statement, signed by the data owner.
+    #[prost(message, optional, tag = "3")]
+    pub job: ::core::option::Option<Signed>,
+    /// Audit finding, signed by the auditor.
+    #[prost(message, optional, tag = "4")]
+    pub finding: ::core::option::Option<Signed>,
+    /// Quarantine statement, signed by the enclave.
+    #[prost(message, optional, tag = "5")]
+    pub quarantine: ::core::option::Option<Signed>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Refused {
@@ -158,7 +194,7 @@ pub struct AuditLog {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnclaveRequest {
-    #[prost(oneof = "enclave_request::Body", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "enclave_request::Body", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub body: ::core::option::Option<enclave_request::Body>,
 }
 /// Nested message and enum types in `EnclaveRequest`.
@@ -179,6 +215,8 @@ pub mod enclave_request {
         Health(super::Health),
         #[prost(message, tag = "7")]
         GetAudit(super::GetAudit),
+        #[prost(message, tag = "8")]
+        SubmitFinding(super::SubmitFinding),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -186,7 +224,7 @@ pub struct EnclaveResponse {
     /// Audit entries that this request appended, joined, for the host to keep.
     #[prost(bytes = "vec", tag = "16")]
     pub audit: ::prost::alloc::vec::Vec<u8>,
-    #[prost(oneof = "enclave_response::Body", tags = "1, 2, 3, 4, 5, 6, 7, 15")]
+    #[prost(oneof = "enclave_response::Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 15")]
     pub body: ::core::option::Option<enclave_response::Body>,
 }
 /// Nested message and enum types in `EnclaveResponse`.
@@ -209,6 +247,11 @@ pub mod enclave_response {
         Health(super::HealthReport),
         #[prost(message, tag = "7")]
         AuditLog(super::AuditLog),
+        /// Audit demand, signed by the enclave: the job is released once the auditor has found the same.
+        #[prost(message, tag = "8")]
+        AuditDemanded(super::Signed),
+        #[prost(message, tag = "9")]
+        AuditSettled(super::AuditSettled),
         #[prost(message, tag = "15")]
         Refused(super::Refused),
     }

@@ -1,6 +1,6 @@
 //! Typed messages and their protobuf encoding. Decoders are pure functions of bytes, safe on any input.
 
-use crate::ids::{Nonce, SessionId};
+use crate::ids::{Nonce, ObjectId, SessionId};
 use crate::limits::{
     AUDIT_PAGE, MAX_CIPHERTEXTS, MAX_EVIDENCE, MAX_FRAME, MAX_KEY, MAX_KIND, MAX_PROGRAM,
     MAX_SMALL_REQUEST,
@@ -8,8 +8,9 @@ use crate::limits::{
 use crate::proto::enclave_request::Body as RequestBody;
 use crate::proto::enclave_response::Body as ResponseBody;
 use crate::statement::{
-    AUDIT_ENTRY_LENGTH, DeploymentRegistered, DeploymentStatement, EvidenceStatement, JobStatement,
-    KeyStatement, ReceiptStatement, SessionOpened, SessionStatement, Statement,
+    AUDIT_ENTRY_LENGTH, AuditDemand, AuditFinding, DeploymentRegistered, DeploymentStatement,
+    EvidenceStatement, JobStatement, KeyStatement, Quarantine, ReceiptStatement, SessionOpened,
+    SessionStatement, Statement,
 };
 use crate::{Problem, Sealed, Signed, WireError, proto};
 use prost::Message;
@@ -38,6 +39,7 @@ fn sealed(field: Option<proto::Sealed>) -> Result<Sealed, WireError> {
     Sealed::from_proto(present(field, "a sealed secret")?)
 }
 
+/// `encode` and `decode` of a message that also travels alone.
 macro_rules! codec {
     ($name:ident, $limit:expr) => {
         impl $name {
@@ -56,6 +58,9 @@ macro_rules! codec {
         }
     };
 }
+
+mod proof;
+pub use proof::{AuditProof, Mismatch, ProofError};
 
 /// A model owner's registration.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,18 +125,28 @@ pub struct Release {
     pub job: Signed<JobStatement>,
     /// Encoded result ciphertexts, one a group, joined: all have one length.
     pub ciphertexts: Vec<u8>,
+    /// The bundle of evaluation keys that the host evaluated with: part of what it commits to.
+    pub keys: ObjectId,
 }
 
 codec!(Release, MAX_FRAME);
 
 impl Release {
     fn to_proto(&self) -> proto::Release {
-        proto::Release { job: Some(self.job.to_proto()), ciphertexts: self.ciphertexts.clone() }
+        proto::Release {
+            job: Some(self.job.to_proto()),
+            ciphertexts: self.ciphertexts.clone(),
+            keys: self.keys.0.to_vec(),
+        }
     }
 
     fn from_proto(message: proto::Release) -> Result<Self, WireError> {
         within("ciphertexts", &message.ciphertexts, MAX_CIPHERTEXTS)?;
-        Ok(Self { job: signed(message.job)?, ciphertexts: message.ciphertexts })
+        Ok(Self {
+            job: signed(message.job)?,
+            keys: ObjectId::from_slice(&message.keys)?,
+            ciphertexts: message.ciphertexts,
+        })
     }
 }
 
@@ -237,6 +252,8 @@ pub enum Request {
     },
     /// Release a job's results; again for the same reply.
     Release(Release),
+    /// Take an auditor's finding; again for the same answer.
+    SubmitFinding(Signed<AuditFinding>),
     /// Report resource use and counts.
     Health,
     /// Give audit entries from a sequence number on.
@@ -261,6 +278,10 @@ impl Request {
                 RequestBody::MakeKey(proto::MakeKey { session: session.0.to_vec(), index: *index })
             }
             Self::Release(message) => RequestBody::Release(message.to_proto()),
+            Self::SubmitFinding(finding) => {
+                let finding = Some(finding.to_proto());
+                RequestBody::SubmitFinding(proto::SubmitFinding { finding })
+            }
             Self::Health => RequestBody::Health(proto::Health {}),
             Self::GetAudit { from } => RequestBody::GetAudit(proto::GetAudit { from: *from }),
         };
@@ -292,6 +313,7 @@ impl Request {
                 index: message.index,
             },
             RequestBody::Release(message) => Self::Release(Release::from_proto(message)?),
+            RequestBody::SubmitFinding(message) => Self::SubmitFinding(signed(message.finding)?),
             RequestBody::Health(_) => Self::Health,
             RequestBody::GetAudit(message) => Self::GetAudit { from: message.from },
         })
@@ -311,6 +333,10 @@ pub enum Response {
     KeyMade(KeyMade),
     /// A result.
     Released(Released),
+    /// The job was drawn for an audit and waits for its finding; signed by the enclave.
+    AuditDemanded(Signed<AuditDemand>),
+    /// A finding was taken. `None` when it agrees with the host, else the quarantine, signed by the enclave.
+    AuditSettled(Option<Signed<Quarantine>>),
     /// Resource use and counts.
     Health(HealthReport),
     /// Audit entries, joined.
@@ -356,6 +382,11 @@ impl Reply {
             Response::SessionOpened(message) => ResponseBody::SessionOpened(message.to_proto()),
             Response::KeyMade(message) => ResponseBody::KeyMade(message.to_proto()),
             Response::Released(message) => ResponseBody::Released(message.to_proto()),
+            Response::AuditDemanded(message) => ResponseBody::AuditDemanded(message.to_proto()),
+            Response::AuditSettled(quarantine) => {
+                let quarantine = quarantine.as_ref().map(Signed::to_proto);
+                ResponseBody::AuditSettled(proto::AuditSettled { quarantine })
+            }
             Response::Health(message) => ResponseBody::Health(message.clone()),
             Response::AuditLog { entries, length } => ResponseBody::AuditLog(proto::AuditLog {
                 entries: entries.clone(),
@@ -384,6 +415,12 @@ impl Reply {
             }
             ResponseBody::KeyMade(message) => Response::KeyMade(KeyMade::from_proto(message)?),
             ResponseBody::Released(message) => Response::Released(Released::from_proto(message)?),
+            ResponseBody::AuditDemanded(message) => {
+                Response::AuditDemanded(Signed::from_proto(message)?)
+            }
+            ResponseBody::AuditSettled(message) => {
+                Response::AuditSettled(message.quarantine.map(Signed::from_proto).transpose()?)
+            }
             ResponseBody::Health(message) => Response::Health(message),
             ResponseBody::AuditLog(message) => {
                 entries(&message.entries)?;

@@ -39,11 +39,17 @@ pub enum Problem {
     Busy,
     /// The enclave could not do it: its disk, its platform.
     Internal,
+    /// An audit of the deployment found another result than the host's: it releases nothing more.
+    Quarantined,
+    /// No audit of this job is open, or another auditor was asked.
+    NoAudit,
+    /// Another job of the deployment waits for its audit: until then nothing is released.
+    AuditOpen,
 }
 
 impl Problem {
     /// Every problem with its number on the wire and its name; numbers are never used again for another.
-    const TABLE: [(Problem, u32, &'static str); 17] = [
+    const TABLE: [(Problem, u32, &'static str); 20] = [
         (Problem::Malformed, 1, "malformed"),
         (Problem::TooLarge, 2, "too-large"),
         (Problem::Unsupported, 3, "unsupported"),
@@ -61,6 +67,9 @@ impl Problem {
         (Problem::BadCiphertext, 15, "bad-ciphertext"),
         (Problem::Busy, 16, "busy"),
         (Problem::Internal, 17, "internal"),
+        (Problem::Quarantined, 18, "quarantined"),
+        (Problem::NoAudit, 19, "no-audit"),
+        (Problem::AuditOpen, 20, "audit-open"),
     ];
 
     /// The number on the wire.
@@ -90,7 +99,7 @@ impl Problem {
 
     /// Whether the same request may succeed later.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Busy | Self::Internal)
+        matches!(self, Self::Busy | Self::Internal | Self::AuditOpen)
     }
 }
 

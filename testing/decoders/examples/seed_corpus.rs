@@ -10,10 +10,15 @@ use adyton_ckks_secret::{KeyGenerator, Randomness, SecretKey};
 use adyton_compiler::network::{Affine, Layer, Network, SparseMatrix};
 use adyton_compiler::plan::{CompileOptions, Objective, compile};
 use adyton_decoders::{KEY, parameters};
-use adyton_wire::statement::JobStatement;
+use adyton_wire::message::AuditProof;
+use adyton_wire::seal::PUBLIC_KEY_LENGTH;
+use adyton_wire::statement::{
+    AuditFinding, AuditHead, AuditPolicy, DeploymentStatement, Execution, JobStatement, Policy,
+    Quarantine, SessionStatement, Statement, Task,
+};
 use adyton_wire::{
-    DeploymentId, JobId, Nonce, ObjectId, Problem, ProgramId, Reply, Request, SessionId, Signed,
-    SigningKey,
+    DeploymentId, InstanceId, JobId, Nonce, ObjectId, Problem, ProgramId, Reply, Request, Response,
+    SessionId, SessionNonce, Signed, SigningKey,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -51,12 +56,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let release = adyton_wire::message::Release {
         job: Signed::new(&job, &SigningKey::from_seed(&[10; 32])),
         ciphertexts: outputs.encode(parameters)?,
+        keys: ObjectId([13; 32]),
     };
+    let proof = proof(job.clone());
+    write("audit_proof", "proof", &proof.encode())?;
     let requests = [
         ("evidence", Request::GetEvidence { nonce: Nonce([11; 32]) }),
         ("key", Request::MakeKey { session, index: 7 }),
         ("release", Request::Release(release)),
         ("audit", Request::GetAudit { from: 12 }),
+        ("finding", Request::SubmitFinding(proof.finding.clone())),
     ];
     let mut frames = Vec::new();
     for (name, request) in requests {
@@ -67,6 +76,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     write("frame", "requests", &frames)?;
     write("reply", "refused", &Reply::from(Problem::QuotaExceeded).encode())?;
+    let settled = Response::AuditSettled(Some(proof.quarantine.clone()));
+    write("reply", "settled", &Reply::from(settled).encode())?;
 
     write("samples", "idx", &[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4])?;
     write("samples", "pgm", b"P5\n2 2\n255\n\x01\x02\x03\x04")?;
@@ -86,6 +97,53 @@ fn program(objective: Objective) -> Result<Vec<u8>, Box<dyn Error>> {
     let samples = [vec![0.5; 6], vec![0.25; 6], vec![0.0; 6]];
     let options = CompileOptions { objective, precision: 0.5, ..CompileOptions::new(&samples) };
     Ok(compile(&network, &options)?.program.encode())
+}
+
+/// The proof of a failed audit.
+fn proof(job: JobStatement) -> AuditProof {
+    let [model, data, auditor, enclave] = [14, 15, 16, 17].map(|n| SigningKey::from_seed(&[n; 32]));
+    let audit = Some(AuditPolicy { rate_ppm: 100_000, auditor: auditor.public_key() });
+    let deployment = DeploymentStatement {
+        program: job.program,
+        model: ObjectId([18; 32]),
+        owner: model.public_key(),
+        policy: Policy { audit, ..Policy::deny() },
+        seed_commitment: [19; 32],
+    };
+    let session = SessionStatement {
+        deployment: deployment.id(),
+        owner: data.public_key(),
+        reply_key: vec![20; PUBLIC_KEY_LENGTH],
+        nonce: SessionNonce([21; 16]),
+        seed_commitment: [22; 32],
+    };
+    let job = JobStatement { deployment: deployment.id(), session: session.id(), ..job };
+    let task = Task {
+        instance: InstanceId([23; 16]),
+        epoch: 1,
+        job: job.clone(),
+        model: deployment.model,
+        keys: ObjectId([13; 32]),
+    };
+    let finding = AuditFinding {
+        execution: Execution { task: task.clone(), result: [24; 32] },
+        auditor: auditor.public_key(),
+        version: "0.1.0".to_owned(),
+    };
+    let quarantine = Quarantine {
+        version: "0.1.0".to_owned(),
+        committed: Execution { task, result: [25; 32] },
+        finding: finding.digest(),
+        time: 1_800_000_000,
+        audit: AuditHead { length: 5, digest: [26; 32] },
+    };
+    AuditProof {
+        deployment: Signed::new(&deployment, &model),
+        session: Signed::new(&session, &data),
+        job: Signed::new(&job, &data),
+        finding: Signed::new(&finding, &auditor),
+        quarantine: Signed::new(&quarantine, &enclave),
+    }
 }
 
 fn write(target: &str, name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {

@@ -13,7 +13,8 @@ use adyton_ckks::{
 };
 use adyton_program::{Program, VerifiedProgram};
 use adyton_samples::Samples;
-use adyton_wire::{Reply, Request, frame};
+use adyton_wire::message::AuditProof;
+use adyton_wire::{PublicKey, Reply, Request, frame};
 
 /// A fuzz target.
 pub struct Target {
@@ -24,12 +25,13 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "program", run: program },
     Target { name: "ciphertext", run: ciphertext },
     Target { name: "evaluation_key", run: evaluation_key },
     Target { name: "request", run: request },
     Target { name: "reply", run: reply },
+    Target { name: "audit_proof", run: audit_proof },
     Target { name: "frame", run: framed },
     Target { name: "onnx", run: onnx },
     Target { name: "samples", run: samples },
@@ -105,6 +107,14 @@ pub fn request(data: &[u8]) {
 pub fn reply(data: &[u8]) {
     if let Ok(reply) = Reply::decode(data) {
         assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
+    }
+}
+
+/// Proofs of failed audits; what decodes is verified too, under a key that signed none of it.
+pub fn audit_proof(data: &[u8]) {
+    if let Ok(proof) = AuditProof::decode(data) {
+        assert_eq!(AuditProof::decode(&proof.encode()), Ok(proof.clone()));
+        assert!(proof.verify(&PublicKey([1; 32])).is_err());
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) struct Connection {
 Examples:
   adyton publish mlp --host http://127.0.0.1:7700 --allow-simulated --measurement $M --allow-owner any
   adyton publish mlp --host $URL --measurement $M --allow-owner $KEY --max-jobs 100 --output label
+  adyton publish mlp --host $URL --measurement $M --allow-owner any --audit-rate 0.1 --auditor $AUDITOR
 
 $M is the enclave's measurement (`adyton enclave --help`, or `adyton evidence show`); $KEY is what the data owner's
 `adyton keygen` prints. The deployment id that is printed goes to the data owners.")]
@@ -83,9 +84,13 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "BITS", default_value_t = 1_000_000_000_000)]
     pub(crate) bits_total: u64,
 
-    /// Share of jobs that an auditor shall run again, 0 to 1
+    /// Share of jobs that an auditor executes again before they are released, 0 to 1; goes with --auditor
     #[arg(long, value_name = "RATE", default_value_t = 0.0)]
     pub(crate) audit_rate: f64,
+
+    /// The auditor's public key (hex, as `adyton keygen` prints it)
+    #[arg(long, value_name = "KEY")]
+    pub(crate) auditor: Option<String>,
 
     /// Days until the deployment expires
     #[arg(long, value_name = "DAYS", default_value_t = 90)]

@@ -86,7 +86,8 @@ async fn fetch(connection: &Connection) -> Result<(Nonce, Vec<u8>), CliError> {
     Ok((*challenge.nonce(), evidence))
 }
 
-fn read(path: &Path) -> Result<(Nonce, Vec<u8>), CliError> {
+/// Nonce and evidence of a file of `evidence fetch`.
+pub(crate) fn read(path: &Path) -> Result<(Nonce, Vec<u8>), CliError> {
     let malformed =
         |reason: &str| CliError::Content { path: path.to_owned(), reason: reason.to_owned() };
     let length = std::fs::metadata(path).map_err(CliError::file("read", path))?.len();

@@ -348,6 +348,7 @@ async fn submit_and_wait(
                     progress.detail(&format!("step {done} of {total}"));
                 }
                 JobEvent::Releasing => progress.detail("the enclave releases the result"),
+                JobEvent::Auditing => progress.detail("an auditor executes a job again"),
             })
             .await
         }

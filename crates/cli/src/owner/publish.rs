@@ -10,7 +10,9 @@ use adyton_client::transport::Host;
 use adyton_client::{ModelOwner, Written};
 use adyton_program::VerifiedProgram;
 use adyton_rpc::v1::ObjectKind;
-use adyton_wire::statement::{DataOwners, OutputForm as WireForm, Policy};
+use adyton_wire::statement::{
+    AUDIT_RATE_ALL, AuditPolicy, DataOwners, OutputForm as WireForm, Policy,
+};
 use adyton_wire::{ObjectId, ProgramId, PublicKey, digest};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -157,13 +159,7 @@ fn policy(args: &Publish) -> Result<Policy, CliError> {
     }
     keys.sort_unstable();
     keys.dedup();
-    if !(0.0..=1.0).contains(&args.audit_rate) {
-        return Err(CliError::Argument {
-            what: "--audit-rate",
-            value: args.audit_rate.to_string(),
-            reason: "expected a share from 0 to 1".into(),
-        });
-    }
+    let audit = audit_policy(args)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     Ok(Policy {
         owners: if any { DataOwners::Any } else { DataOwners::Listed(keys) },
@@ -179,8 +175,34 @@ fn policy(args: &Publish) -> Result<Policy, CliError> {
             OutputForm::TopK { k, bits } => WireForm::TopK { k, bits },
             OutputForm::Label => WireForm::Label,
         },
-        // Between 0 and a million: the rate was checked.
-        audit_rate_ppm: (args.audit_rate * 1e6).round() as u32,
+        audit,
         ..Policy::deny()
     })
+}
+
+/// Which jobs are audited, and by whom.
+fn audit_policy(args: &Publish) -> Result<Option<AuditPolicy>, CliError> {
+    let wrong = |reason: &str| CliError::Argument {
+        what: "--audit-rate",
+        value: args.audit_rate.to_string(),
+        reason: reason.to_owned(),
+    };
+    if !(0.0..=1.0).contains(&args.audit_rate) {
+        return Err(wrong("expected a share from 0 to 1"));
+    }
+    // Between 0 and a million: the rate was checked.
+    let rate_ppm = (args.audit_rate * f64::from(AUDIT_RATE_ALL)).round() as u32;
+    match (&args.auditor, rate_ppm) {
+        (None, 0) if args.audit_rate == 0.0 => Ok(None),
+        (_, 0) => Err(wrong("an auditor needs a share of at least 0.000001 to audit")),
+        (None, _) => Err(wrong("name the --auditor who shall execute these jobs again")),
+        (Some(key), _) => match PublicKey::from_hex(key) {
+            Ok(auditor) => Ok(Some(AuditPolicy { rate_ppm, auditor })),
+            Err(_) => Err(CliError::Argument {
+                what: "--auditor",
+                value: key.clone(),
+                reason: "expected a public key as `adyton keygen` prints it".into(),
+            }),
+        },
+    }
 }

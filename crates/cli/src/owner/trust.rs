@@ -8,7 +8,7 @@ use adyton_client::transport::Host;
 use adyton_client::trust::Challenge;
 
 /// The policy that the flags describe. Without flags it accepts nothing.
-pub(super) fn policy(trust: &Trust) -> Result<AppraisalPolicy, CliError> {
+pub(crate) fn policy(trust: &Trust) -> Result<AppraisalPolicy, CliError> {
     let measurements = trust
         .measurements
         .iter()
@@ -28,7 +28,7 @@ pub(super) fn policy(trust: &Trust) -> Result<AppraisalPolicy, CliError> {
 }
 
 /// Challenges the enclave behind the host and appraises its evidence.
-pub(super) async fn challenge(host: &Host, trust: &Trust) -> Result<VerifiedEnclave, CliError> {
+pub(crate) async fn challenge(host: &Host, trust: &Trust) -> Result<VerifiedEnclave, CliError> {
     let policy = policy(trust)?;
     let challenge = Challenge::new().map_err(CliError::part("cannot challenge the enclave"))?;
     let evidence = super::evidence(host, &challenge).await?;
@@ -36,7 +36,7 @@ pub(super) async fn challenge(host: &Host, trust: &Trust) -> Result<VerifiedEncl
 }
 
 /// Appraises evidence and says so when it is simulated.
-pub(super) fn appraise(
+pub(crate) fn appraise(
     challenge: Challenge,
     evidence: &[u8],
     policy: &AppraisalPolicy,

@@ -35,6 +35,8 @@ pub enum JobEvent {
     },
     /// Evaluated; the enclave was asked for the result.
     Releasing,
+    /// Evaluated; an auditor executes it, or one before it, again.
+    Auditing,
 }
 
 /// A finished job.
@@ -177,6 +179,7 @@ impl Host {
                     progress(JobEvent::Evaluating { done: e.done, total: e.total });
                 }
                 Some(State::Releasing(_)) => progress(JobEvent::Releasing),
+                Some(State::Auditing(_)) => progress(JobEvent::Auditing),
                 Some(State::Done(_)) => break true,
                 Some(State::Refused(r)) => {
                     let problem = Some(r.problem).filter(|p| !p.is_empty());

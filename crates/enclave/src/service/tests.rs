@@ -12,6 +12,7 @@ use tempfile::TempDir;
 pub(crate) mod common;
 use common::*;
 
+mod audits;
 mod refusals;
 
 const LOG_N: u8 = 6;

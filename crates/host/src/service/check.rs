@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 use crate::error::{HostError, chain};
-use crate::evaluate::floats;
+use adyton_runtime::floats;
 
 /// Chunks that may wait for the check.
 const CHUNKS_AHEAD: usize = 2;

@@ -63,7 +63,7 @@ pub(crate) async fn register(
         statement: signed,
         registered: registered.clone(),
         created_unix_ms: unix_ms(),
-        sequence: 0,
+        ..DeploymentRecord::default()
     };
     core.meta.put_deployment(deployment.0, record).await?;
     tracing::info!(%deployment, program = %statement.program, "deployment registered");

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use adyton_program::bundle::{BundleShape, HEADER_LEN};
 use adyton_rpc::v1::job_state::State;
 use adyton_rpc::v1::{
-    Done, Evaluating, FetchResultReply, JobRef, JobState, ObjectKind, Queued, Refused, Releasing,
-    SubmitJobReply,
+    Auditing, Done, Evaluating, FetchResultReply, JobRef, JobState, ObjectKind, Queued, Refused,
+    Releasing, SubmitJobReply,
 };
 use adyton_rpc::{HostProblem, Problem};
 use adyton_wire::limits::MAX_CIPHERTEXTS;
@@ -58,6 +58,10 @@ pub(crate) async fn submit(core: &Core, message: Bytes) -> Result<SubmitJobReply
     if deployment.program != job.program.0 {
         let message = "the job names another program than its deployment's";
         return Err(HostError::refused(SharedProblem::WrongContext, message));
+    }
+    if !deployment.proof.is_empty() {
+        let message = "an audit found another result than this host's: the deployment is closed";
+        return Err(HostError::refused(SharedProblem::Quarantined, message));
     }
     if session.keys_object.is_empty() {
         let message = "the session's keys are not all stored: open it again";
@@ -143,12 +147,12 @@ fn check_input(core: &Core, job: &JobStatement, program: &LoadedProgram) -> Resu
     Ok(())
 }
 
-fn job_key(job: Option<JobRef>) -> Result<JobKey, HostError> {
+pub(crate) fn job_key(job: Option<JobRef>) -> Result<JobKey, HostError> {
     let job = job.ok_or_else(|| HostError::refused(SharedProblem::Malformed, "no job named"))?;
     Ok((SessionId::from_slice(&job.session)?.0, JobId::from_slice(&job.job)?.0))
 }
 
-fn unknown(key: JobKey) -> HostError {
+pub(crate) fn unknown(key: JobKey) -> HostError {
     let message = format!("job {} of this session was not submitted here", JobId(key.1));
     HostError::refused(HostProblem::UnknownJob, message)
 }
@@ -217,6 +221,7 @@ fn state(core: &Core, status: &JobStatus, sequence: u64) -> Result<State, HostEr
             State::Evaluating(Evaluating { done: *done, total: *total })
         }
         JobStatus::Releasing => State::Releasing(Releasing {}),
+        JobStatus::Auditing => State::Auditing(Auditing {}),
         JobStatus::Done => State::Done(Done {}),
         JobStatus::Refused { problem, message } => {
             State::Refused(Refused { problem: problem.clone(), message: message.clone() })

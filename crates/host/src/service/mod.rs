@@ -1,5 +1,6 @@
 //! The gRPC service: each call in a module by what it is about.
 
+mod audits;
 mod check;
 mod deployments;
 mod jobs;
@@ -11,8 +12,8 @@ use std::sync::Arc;
 
 use adyton_rpc::v1;
 use adyton_rpc::v1::host_server::Host;
-use adyton_wire::{DeploymentId, Nonce, Problem as SharedProblem, Request as EnclaveRequest};
-use adyton_wire::{Response as EnclaveResponse, WireError};
+use adyton_wire::{DeploymentId, Nonce, Problem as SharedProblem, PublicKey};
+use adyton_wire::{Request as EnclaveRequest, Response as EnclaveResponse, WireError};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -168,6 +169,39 @@ impl Host for Service {
         request: Request<v1::FetchResultRequest>,
     ) -> Answer<v1::FetchResultReply> {
         Ok(Response::new(jobs::fetch(&self.core, request.into_inner().job)?))
+    }
+
+    async fn list_audits(
+        &self,
+        request: Request<v1::ListAuditsRequest>,
+    ) -> Answer<v1::ListAuditsReply> {
+        let auditor = id("auditor's key", &request.into_inner().auditor)?;
+        Ok(Response::new(audits::list(&self.core, PublicKey(auditor))?))
+    }
+
+    async fn get_audit_task(
+        &self,
+        request: Request<v1::GetAuditTaskRequest>,
+    ) -> Answer<v1::GetAuditTaskReply> {
+        Ok(Response::new(audits::task(&self.core, request.into_inner().job)?))
+    }
+
+    async fn submit_finding(
+        &self,
+        request: Request<v1::SubmitFindingRequest>,
+    ) -> Answer<v1::SubmitFindingReply> {
+        let core = Arc::clone(&self.core);
+        let message = request.into_inner().finding_message;
+        detached(async move { audits::submit(&core, &message).await }).await
+    }
+
+    async fn get_audit_proof(
+        &self,
+        request: Request<v1::GetAuditProofRequest>,
+    ) -> Answer<v1::GetAuditProofReply> {
+        let deployment = id("deployment id", &request.into_inner().deployment)?;
+        let proof = self.core.deployment(DeploymentId(deployment))?.proof;
+        Ok(Response::new(v1::GetAuditProofReply { proof_message: proof.into() }))
     }
 
     async fn get_audit(&self, request: Request<v1::GetAuditRequest>) -> Answer<v1::GetAuditReply> {

@@ -8,7 +8,7 @@ use adyton_program::bundle::{BundleShape, BundleWriter};
 use adyton_rpc::v1::open_session_event::Event;
 use adyton_rpc::v1::{KeyProgress, ObjectKind, OpenSessionEvent};
 use adyton_wire::digest::sha256;
-use adyton_wire::message::OpenSession;
+use adyton_wire::message::{KeyMade, OpenSession};
 use adyton_wire::statement::SessionOpened;
 use adyton_wire::{Problem as SharedProblem, Request, Response, Signed};
 use bytes::Bytes;
@@ -31,6 +31,7 @@ pub(crate) async fn open(core: &Core, message: Bytes, events: &Events) -> Result
     core.metrics.carried((Party::DataOwner, Party::Host, Payload::Session), message.len());
     let request = OpenSession::decode(&message)?;
     let statement = request.statement.verify_self()?;
+    let signed = request.statement.encode();
     let session = statement.id();
     let deployment = core.deployment(statement.deployment)?;
     admit(&deployment.statement, &statement.owner)?;
@@ -60,15 +61,16 @@ pub(crate) async fn open(core: &Core, message: Bytes, events: &Events) -> Result
                 deployment: statement.deployment.0.to_vec(),
                 owner: statement.owner.0.to_vec(),
                 opened: opened.encode(),
-                keys_object: Vec::new(),
+                statement: signed,
+                ..SessionRecord::default()
             };
             core.meta.put_session(session.0, record.clone()).await?;
             record
         }
     };
     if record.keys_object.is_empty() {
-        let keys = pull_keys(core, &program, &said, events).await?;
-        let record = SessionRecord { keys_object: keys.to_vec(), ..record };
+        let (keys, key_statements) = pull_keys(core, &program, &said, events).await?;
+        let record = SessionRecord { keys_object: keys.to_vec(), key_statements, ..record };
         core.meta.put_session(session.0, record).await?;
         core.parts.clear(session.0).await?;
         tracing::info!(%session, deployment = %statement.deployment, keys = manifest, "session opened");
@@ -98,13 +100,14 @@ fn same_epoch(record: &SessionRecord, said: &SessionOpened) -> Result<bool, Host
     Ok(before.epoch == said.epoch && before.instance == said.instance)
 }
 
-/// Pulls every key of the manifest that is not there yet and stores all as one bundle. Returns its id.
+/// Pulls every key of the manifest that is not there yet and stores all as one bundle. Returns its id, and what the enclave signed
+/// about each key: an auditor asks for that.
 async fn pull_keys(
     core: &Core,
     program: &Arc<LoadedProgram>,
     opened: &SessionOpened,
     events: &Events,
-) -> Result<Id, HostError> {
+) -> Result<(Id, Vec<Vec<u8>>), HostError> {
     let shape = BundleShape::keys(&program.verified)?;
     let record = ObjectRecord {
         kind: ObjectKind::Keys as i32,
@@ -114,23 +117,27 @@ async fn pull_keys(
     let mut upload = core.objects.begin(Expected { id: None, record }).await?;
     let buffer = Buffer::default();
     let mut bundle = BundleWriter::new(shape, buffer.clone())?;
+    let mut statements = Vec::new();
     for index in 0..opened.keys {
-        let key = match core.parts.get(opened.session.0, index).await? {
-            Some(key) => Bytes::from(key),
-            None => {
-                let key = make_key(core, program, opened, index).await?;
-                core.parts.put(opened.session.0, index, key.clone()).await?;
-                key
+        let part = core.parts.get(opened.session.0, index).await?;
+        let made = match part.map(|part| KeyMade::decode(&part)) {
+            Some(Ok(made)) => made,
+            // Not there, or a part of another version: the key is made again, the same.
+            _ => {
+                let made = make_key(core, program, opened, index).await?;
+                core.parts.put(opened.session.0, index, made.encode().into()).await?;
+                made
             }
         };
-        bundle.item(&key)?;
+        statements.push(made.statement.encode());
+        bundle.item(&made.key)?;
         upload.write(buffer.take()).await?;
         let progress = KeyProgress { made: index + 1, total: opened.keys };
         send(events, Event::Progress(progress)).await;
     }
     bundle.finish()?;
     upload.write(buffer.take()).await?;
-    Ok(upload.finish().await?)
+    Ok((upload.finish().await?, statements))
 }
 
 /// Has the enclave make one key, and checks that it is the one that was asked for.
@@ -139,7 +146,7 @@ async fn make_key(
     program: &Arc<LoadedProgram>,
     opened: &SessionOpened,
     index: u32,
-) -> Result<Bytes, HostError> {
+) -> Result<KeyMade, HostError> {
     let request = Request::MakeKey { session: opened.session, index };
     let Response::KeyMade(made) = core.ask(request).await? else {
         return Err(LinkError::Unexpected.into());
@@ -153,14 +160,13 @@ async fn make_key(
     if !same {
         return Err(LinkError::Unexpected.into());
     }
-    let key = Bytes::from(made.key);
-    let (bytes, program) = (key.clone(), Arc::clone(program));
+    let (bytes, program) = (made.key.clone(), Arc::clone(program));
     let spec = program.verified.program().keys.get(index as usize).copied();
     let decoded = tokio::task::spawn_blocking(move || {
         SeededEvaluationKey::decode(&bytes, program.verified.parameters()).map(|key| key.spec())
     });
     match decoded.await? {
-        Ok(found) if Some(found) == spec => Ok(key),
+        Ok(found) if Some(found) == spec => Ok(made),
         Ok(found) => {
             tracing::error!(index, %found, "the enclave made another key than the manifest names");
             Err(LinkError::Unexpected.into())

@@ -179,6 +179,9 @@ impl Meta {
                 Some(before) => {
                     record.sequence = before.sequence;
                     record.created_unix_ms = before.created_unix_ms;
+                    if record.proof.is_empty() {
+                        record.proof = before.proof;
+                    }
                 }
                 None => record.sequence = next(transaction, "deployments")?,
             }

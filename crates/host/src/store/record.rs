@@ -37,6 +37,9 @@ pub(crate) struct DeploymentRecord {
     /// Order of registration.
     #[prost(uint64, tag = "8")]
     pub(crate) sequence: u64,
+    /// wire `AuditProof` of a failed audit; empty while there is none.
+    #[prost(bytes = "vec", tag = "9")]
+    pub(crate) proof: Vec<u8>,
 }
 
 /// A session that the enclave has opened.
@@ -53,6 +56,12 @@ pub(crate) struct SessionRecord {
     /// The key bundle; empty until every key is stored.
     #[prost(bytes = "vec", tag = "4")]
     pub(crate) keys_object: Vec<u8>,
+    /// wire `Signed` by the data owner.
+    #[prost(bytes = "vec", tag = "5")]
+    pub(crate) statement: Vec<u8>,
+    /// wire `Signed` by the enclave, one for each key of the bundle.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub(crate) key_statements: Vec<Vec<u8>>,
 }
 
 /// A job from its acceptance on. Exactly one of three: open, released, refused.
@@ -79,6 +88,12 @@ pub(crate) struct JobRecord {
     pub(crate) refusal: Option<RefusalRecord>,
     #[prost(message, optional, tag = "8")]
     pub(crate) timings: Option<adyton_rpc::v1::Timings>,
+    /// The evaluation keys that the job was evaluated with; empty until it is.
+    #[prost(bytes = "vec", tag = "9")]
+    pub(crate) keys_object: Vec<u8>,
+    /// wire `Signed` by the enclave: the demand for an audit that the job's release waits for; empty when it waits for none.
+    #[prost(bytes = "vec", tag = "10")]
+    pub(crate) demand: Vec<u8>,
 }
 
 /// A problem as it is told to the job's owner.

@@ -18,11 +18,26 @@ pub enum AuditEvent {
     SessionOpened,
     /// A job was released; the subject is its session, the object the digest of the sealed result.
     Released,
+    /// The host committed to a job's execution, before it was decided whether it is audited; the subject is its session, the
+    /// object the execution's digest.
+    Committed,
+    /// An auditor found what the host had committed to; the subject is the job's session, the object the finding's digest.
+    AuditAgreed,
+    /// An auditor found something else, and the deployment is closed; the subject is the deployment, the object the finding's
+    /// digest.
+    Quarantined,
 }
 
 impl AuditEvent {
-    const ALL: [Self; 4] =
-        [Self::Started, Self::DeploymentRegistered, Self::SessionOpened, Self::Released];
+    const ALL: [Self; 7] = [
+        Self::Started,
+        Self::DeploymentRegistered,
+        Self::SessionOpened,
+        Self::Released,
+        Self::Committed,
+        Self::AuditAgreed,
+        Self::Quarantined,
+    ];
 
     fn code(self) -> u32 {
         self as u32 + 1
@@ -44,7 +59,7 @@ pub struct AuditEntry {
     pub previous: [u8; 32],
     /// What it happened to; see [`AuditEvent`].
     pub subject: [u8; 32],
-    /// The job of a release, else zeros.
+    /// The job that it is about, else zeros.
     pub job: [u8; 16],
     /// See [`AuditEvent`].
     pub object: [u8; 32],

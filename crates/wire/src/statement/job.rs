@@ -1,6 +1,6 @@
 //! Jobs and their receipts.
 
-use super::{AuditHead, Fields, Source, Statement};
+use super::{AuditHead, Execution, Fields, Source, Statement, Task};
 use crate::WireError;
 use crate::ids::{DeploymentId, InstanceId, JobId, ObjectId, ProgramId, SessionId};
 use crate::limits::MAX_SAMPLES;
@@ -75,8 +75,12 @@ pub struct ReceiptStatement {
     pub job: JobStatement,
     /// The encrypted model that the deployment names.
     pub model: ObjectId,
+    /// The session's evaluation keys, as the host named them.
+    pub keys: ObjectId,
     /// Digest of the released result ciphertexts.
     pub ciphertexts: [u8; 32],
+    /// Whether an auditor executed the job again and found these very ciphertexts.
+    pub audited: bool,
     /// Digest of the sealed result.
     pub result: [u8; 32],
     /// Commitment to the outcome of the checks; the sealed result opens it.
@@ -91,8 +95,24 @@ pub struct ReceiptStatement {
     pub audit: AuditHead,
 }
 
+impl ReceiptStatement {
+    /// The execution that the host committed to; its digest is what an auditor's finding is held against.
+    pub fn execution(&self) -> Execution {
+        Execution {
+            task: Task {
+                instance: self.instance,
+                epoch: self.epoch,
+                job: self.job.clone(),
+                model: self.model,
+                keys: self.keys,
+            },
+            result: self.ciphertexts,
+        }
+    }
+}
+
 impl Statement for ReceiptStatement {
-    const DOMAIN: &'static str = "adyton/v1/receipt";
+    const DOMAIN: &'static str = "adyton/v2/receipt";
 
     fn write(&self, fields: &mut Fields) {
         fields.bytes(self.instance.as_bytes());
@@ -100,7 +120,9 @@ impl Statement for ReceiptStatement {
         fields.u32(self.epoch);
         self.job.write(fields);
         fields.bytes(self.model.as_bytes());
+        fields.bytes(self.keys.as_bytes());
         fields.bytes(&self.ciphertexts);
+        fields.bool(self.audited);
         fields.bytes(&self.result);
         fields.bytes(&self.outcome);
         fields.u64(self.bits);
@@ -117,7 +139,9 @@ impl Statement for ReceiptStatement {
             epoch: fields.u32()?,
             job: JobStatement::read(fields)?,
             model: ObjectId(fields.array("model object id")?),
+            keys: ObjectId(fields.array("keys object id")?),
             ciphertexts: fields.array("ciphertext digest")?,
+            audited: fields.bool()?,
             result: fields.array("result digest")?,
             outcome: fields.array("outcome commitment")?,
             bits: fields.u64()?,

@@ -7,6 +7,7 @@
 mod audit;
 mod deployment;
 mod evidence;
+mod execution;
 mod job;
 mod policy;
 mod result;
@@ -15,8 +16,9 @@ mod session;
 pub use audit::{AUDIT_ENTRY_LENGTH, AuditEntry, AuditEvent, AuditHead, verify_audit};
 pub use deployment::{DeploymentRegistered, DeploymentStatement};
 pub use evidence::EvidenceStatement;
+pub use execution::{AuditDemand, AuditFinding, Execution, Quarantine, Task};
 pub use job::{JobStatement, ReceiptStatement};
-pub use policy::{DataOwners, Involvement, OutputForm, Policy};
+pub use policy::{AUDIT_RATE_ALL, AuditPolicy, DataOwners, Involvement, OutputForm, Policy};
 pub use result::{Checks, ResultPayload, Values};
 pub use session::{KeyStatement, SessionOpened, SessionStatement};
 

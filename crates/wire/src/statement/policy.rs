@@ -84,6 +84,38 @@ pub enum Involvement {
     FinalOnly,
 }
 
+/// Re-execution of jobs by somebody who is not the host, before they are released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditPolicy {
+    /// Share of jobs that are drawn, in millionths: 1 to [`AUDIT_RATE_ALL`].
+    pub rate_ppm: u32,
+    /// Whose finding counts.
+    pub auditor: PublicKey,
+}
+
+/// The rate at which every job is audited.
+pub const AUDIT_RATE_ALL: u32 = 1_000_000;
+
+impl AuditPolicy {
+    /// A rate of 0 stands for no audits and is followed by no key.
+    fn write(policy: Option<&Self>, fields: &mut Fields) {
+        fields.u32(policy.map_or(0, |audit| audit.rate_ppm));
+        if let Some(audit) = policy {
+            fields.bytes(&audit.auditor.0);
+        }
+    }
+
+    fn read(fields: &mut Source<'_>) -> Result<Option<Self>, WireError> {
+        match fields.u32()? {
+            0 => Ok(None),
+            rate_ppm @ 1..=AUDIT_RATE_ALL => {
+                Ok(Some(Self { rate_ppm, auditor: PublicKey(fields.array("auditor's key")?) }))
+            }
+            _ => Err(WireError::Statement("an audit rate above one")),
+        }
+    }
+}
+
 /// Release policy of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -105,8 +137,8 @@ pub struct Policy {
     pub expires: u64,
     /// In which form results leave.
     pub output: OutputForm,
-    /// Share of jobs to be re-executed by an auditor, in millionths.
-    pub audit_rate_ppm: u32,
+    /// Which share of jobs is executed again before release, and by whom; `None` for no audits.
+    pub audit: Option<AuditPolicy>,
     /// How far the enclave takes part.
     pub involvement: Involvement,
 }
@@ -124,7 +156,7 @@ impl Policy {
             bits_total: 0,
             expires: 0,
             output: OutputForm::Label,
-            audit_rate_ppm: 0,
+            audit: None,
             involvement: Involvement::FinalOnly,
         }
     }
@@ -157,14 +189,14 @@ impl Policy {
         fields.u64(self.bits_total);
         fields.u64(self.expires);
         self.output.write(fields);
-        fields.u32(self.audit_rate_ppm);
+        AuditPolicy::write(self.audit.as_ref(), fields);
         fields.u32(0);
     }
 
     pub(super) fn read(fields: &mut Source<'_>) -> Result<Self, WireError> {
         let owners =
             if fields.bool()? { DataOwners::Any } else { DataOwners::Listed(listed(fields)?) };
-        let policy = Self {
+        Ok(Self {
             owners,
             sessions_per_owner: fields.u32()?,
             ciphertexts_per_session: fields.u32()?,
@@ -174,16 +206,12 @@ impl Policy {
             bits_total: fields.u64()?,
             expires: fields.u64()?,
             output: OutputForm::read(fields)?,
-            audit_rate_ppm: fields.u32()?,
+            audit: AuditPolicy::read(fields)?,
             involvement: match fields.u32()? {
                 0 => Involvement::FinalOnly,
                 _ => return Err(WireError::Statement("unknown involvement")),
             },
-        };
-        if policy.audit_rate_ppm > 1_000_000 {
-            return Err(WireError::Statement("an audit rate above one"));
-        }
-        Ok(policy)
+        })
     }
 }
 

@@ -1,9 +1,13 @@
 use super::*;
 use crate::ids::*;
-use crate::message::{OpenSession, RegisterDeployment, Release};
+use crate::message::{AuditProof, OpenSession, ProofError, RegisterDeployment, Release};
 use crate::seal::{OpeningKey, PUBLIC_KEY_LENGTH};
 use crate::{Problem, Reply, Request, Response, Sealed, Signed, SigningKey, WireError};
 use proptest::prelude::*;
+
+fn auditor() -> SigningKey {
+    SigningKey::from_seed(&[18; 32])
+}
 
 fn policy(owners: DataOwners) -> Policy {
     Policy {
@@ -16,7 +20,7 @@ fn policy(owners: DataOwners) -> Policy {
         bits_total: 1 << 30,
         expires: 2_000_000_000,
         output: OutputForm::TopK { k: 3, bits: 12 },
-        audit_rate_ppm: 10_000,
+        audit: Some(AuditPolicy { rate_ppm: 10_000, auditor: auditor().public_key() }),
         involvement: Involvement::FinalOnly,
     }
 }
@@ -61,13 +65,37 @@ fn receipt() -> ReceiptStatement {
         epoch: 1,
         job: job(),
         model: ObjectId([2; 32]),
+        keys: ObjectId([19; 32]),
         ciphertexts: [14; 32],
+        audited: true,
         result: [15; 32],
         outcome: [16; 32],
         bits: 100,
         session_bits: 300,
         time: 1_800_000_000,
         audit: AuditHead { length: 7, digest: [17; 32] },
+    }
+}
+
+fn task() -> Task {
+    receipt().execution().task
+}
+
+fn finding(result: [u8; 32]) -> AuditFinding {
+    AuditFinding {
+        execution: Execution { task: task(), result },
+        auditor: auditor().public_key(),
+        version: "0.1.0".to_owned(),
+    }
+}
+
+fn quarantine() -> Quarantine {
+    Quarantine {
+        version: "0.1.0".to_owned(),
+        committed: receipt().execution(),
+        finding: finding([20; 32]).digest(),
+        time: 1_800_000_000,
+        audit: AuditHead { length: 9, digest: [21; 32] },
     }
 }
 
@@ -109,6 +137,10 @@ fn statements_come_back_and_nothing_else_does() {
     holds(&session());
     holds(&job());
     holds(&receipt());
+    holds(&receipt().execution());
+    holds(&AuditDemand { task: task(), auditor: auditor().public_key(), time: 1_800_000_000 });
+    holds(&finding([20; 32]));
+    holds(&quarantine());
     holds(&payload(Values::Logits { step: 0.5, codes: vec![1, -2, 3, 4, 5, i32::MIN] }));
     holds(&payload(Values::TopK { step: 0.25, entries: vec![(2, 5), (0, -1)] }));
     holds(&payload(Values::Labels(vec![2, 0])));
@@ -135,7 +167,7 @@ fn statements_come_back_and_nothing_else_does() {
 fn ids_and_canonical_bytes_are_stable() {
     assert_eq!(
         deployment().id().to_string(),
-        "e7299b39660765d98d38ecf51a8f9f48f94b5faa933fbe06a671cf8cb41b03ab"
+        "5f97131621f8b13d7a46b7e1819d750a75bd896485a8dcf6ea21551f611a9f0c"
     );
     assert_eq!(&job().to_bytes()[..21], b"\x0d\0\0\0adyton/v1/job\x20\0\0\0");
 }
@@ -178,6 +210,25 @@ fn an_empty_policy_admits_nobody() {
     assert!(policy(DataOwners::Any).admits(&PublicKey([9; 32])));
     assert!(deployment().policy.admits(&PublicKey([4; 32])));
     assert!(!deployment().policy.admits(&PublicKey([6; 32])));
+}
+
+#[test]
+fn an_audit_rate_comes_with_an_auditor() {
+    let rate = |rate_ppm| {
+        let audit = Some(AuditPolicy { rate_ppm, auditor: auditor().public_key() });
+        let policy = Policy { audit, ..policy(DataOwners::Any) };
+        let statement = DeploymentStatement { policy, ..deployment() };
+        DeploymentStatement::from_bytes(&statement.to_bytes())
+    };
+    assert!(rate(1).is_ok() && rate(AUDIT_RATE_ALL).is_ok());
+    assert!(rate(AUDIT_RATE_ALL + 1).is_err());
+    // A rate of nought is no audit, and nobody's key follows it.
+    assert!(rate(0).is_err());
+    let none = DeploymentStatement {
+        policy: Policy { audit: None, ..policy(DataOwners::Any) },
+        ..deployment()
+    };
+    assert_eq!(DeploymentStatement::from_bytes(&none.to_bytes()).unwrap(), none);
 }
 
 #[test]
@@ -238,7 +289,12 @@ fn requests() -> Vec<Request> {
             seed,
         }),
         Request::MakeKey { session: SessionId([1; 32]), index: 7 },
-        Request::Release(Release { job: Signed::new(&job(), &key), ciphertexts: vec![5; 999] }),
+        Request::Release(Release {
+            job: Signed::new(&job(), &key),
+            ciphertexts: vec![5; 999],
+            keys: ObjectId([19; 32]),
+        }),
+        Request::SubmitFinding(Signed::new(&finding([20; 32]), &auditor())),
         Request::Health,
         Request::GetAudit { from: 3 },
     ]
@@ -266,12 +322,114 @@ fn replies_come_back() {
     let sealed = Sealed { encapsulation: vec![0; 1120], ciphertext: vec![1; 50] };
     let released =
         crate::message::Released { result: sealed, receipt: Signed::new(&receipt(), &key) };
-    for response in [Response::Released(released), Response::Refused(Problem::JobReused)] {
+    let demand = AuditDemand { task: task(), auditor: auditor().public_key(), time: 1_800_000_000 };
+    for response in [
+        Response::Released(released),
+        Response::AuditDemanded(Signed::new(&demand, &key)),
+        Response::AuditSettled(None),
+        Response::AuditSettled(Some(Signed::new(&quarantine(), &key))),
+        Response::Refused(Problem::JobReused),
+    ] {
         let reply = Reply { response, audit: vec![0; AUDIT_ENTRY_LENGTH] };
         assert_eq!(Reply::decode(&reply.encode()).unwrap(), reply);
     }
     let broken = Reply { response: Response::Refused(Problem::Busy), audit: vec![0; 5] };
     assert!(Reply::decode(&broken.encode()).is_err());
+}
+
+/// The parties of a failed audit.
+struct Parties {
+    model: SigningKey,
+    data: SigningKey,
+    enclave: SigningKey,
+}
+
+fn parties() -> Parties {
+    let key = |byte| SigningKey::from_seed(&[byte; 32]);
+    Parties { model: key(3), data: key(7), enclave: key(22) }
+}
+
+fn proof() -> AuditProof {
+    let parties = parties();
+    AuditProof {
+        deployment: Signed::new(&deployment(), &parties.model),
+        session: Signed::new(&session(), &parties.data),
+        job: Signed::new(&job(), &parties.data),
+        finding: Signed::new(&finding([20; 32]), &auditor()),
+        quarantine: Signed::new(&quarantine(), &parties.enclave),
+    }
+}
+
+#[test]
+fn a_proof_holds_only_as_a_whole() {
+    let Parties { model, data, enclave } = parties();
+    let proof = proof();
+    let key = enclave.public_key();
+    let mismatch = proof.verify(&key).unwrap();
+    assert_eq!(mismatch.finding.execution.result, [20; 32]);
+    assert_eq!(mismatch.quarantine.committed.result, [14; 32]);
+    assert_eq!(AuditProof::decode(&proof.encode()).unwrap(), proof);
+
+    let proven = |proof: AuditProof| proof.verify(&key);
+    let apart = |proof| matches!(proven(proof), Err(ProofError::Apart(_)));
+    let forged = |proof| matches!(proven(proof), Err(ProofError::Statement { .. }));
+    // Each signature counts.
+    assert!(proof.verify(&data.public_key()).is_err());
+    assert!(forged(AuditProof { deployment: Signed::new(&deployment(), &data), ..proof.clone() }));
+    assert!(forged(AuditProof { session: Signed::new(&session(), &model), ..proof.clone() }));
+    assert!(forged(AuditProof { job: Signed::new(&job(), &model), ..proof.clone() }));
+    let by_host = Signed::new(&finding([20; 32]), &model);
+    assert!(forged(AuditProof { finding: by_host, ..proof.clone() }));
+    // Each statement is about the same execution.
+    let other = DeploymentStatement { model: ObjectId([9; 32]), ..deployment() };
+    assert!(apart(AuditProof { deployment: Signed::new(&other, &model), ..proof.clone() }));
+    let other = SessionStatement { nonce: SessionNonce([1; 16]), ..session() };
+    assert!(apart(AuditProof { session: Signed::new(&other, &data), ..proof.clone() }));
+    let other = JobStatement { job: JobId([1; 16]), ..job() };
+    assert!(apart(AuditProof { job: Signed::new(&other, &data), ..proof.clone() }));
+    let mut other = finding([20; 32]);
+    other.execution.task.keys = ObjectId([1; 32]);
+    let said = Quarantine { finding: other.digest(), ..quarantine() };
+    assert!(apart(AuditProof {
+        finding: Signed::new(&other, &auditor()),
+        quarantine: Signed::new(&said, &enclave),
+        ..proof.clone()
+    }));
+    // Somebody else's finding, however signed, is not the auditor's.
+    let other = AuditFinding { auditor: data.public_key(), ..finding([20; 32]) };
+    let said = Quarantine { finding: other.digest(), ..quarantine() };
+    assert!(apart(AuditProof {
+        finding: Signed::new(&other, &data),
+        quarantine: Signed::new(&said, &enclave),
+        ..proof.clone()
+    }));
+    // Agreement is no proof.
+    let same = finding([14; 32]);
+    let said = Quarantine { finding: same.digest(), ..quarantine() };
+    assert!(apart(AuditProof {
+        finding: Signed::new(&same, &auditor()),
+        quarantine: Signed::new(&said, &enclave),
+        ..proof.clone()
+    }));
+    assert!(apart(AuditProof { finding: Signed::new(&finding([23; 32]), &auditor()), ..proof }));
+}
+
+#[test]
+fn the_execution_digest_names_everything_that_determines_a_result() {
+    let all = receipt().execution();
+    let mut changed = vec![all.clone(); 7];
+    changed[0].result[0] ^= 1;
+    changed[1].task.model.0[0] ^= 1;
+    changed[2].task.keys.0[0] ^= 1;
+    changed[3].task.epoch += 1;
+    changed[4].task.instance.0[0] ^= 1;
+    changed[5].task.job.input.0[0] ^= 1;
+    changed[6].task.job.program.0[0] ^= 1;
+    assert!(changed.iter().all(|other| other.digest() != all.digest()));
+    assert_eq!(
+        ObjectId(all.digest()).to_string(),
+        "b74ce4e8c8f3b8b0a6ea6f2ec623000722cce0b5ba1e9782a716d376525a1f23"
+    );
 }
 
 proptest! {
@@ -282,10 +440,11 @@ proptest! {
         let _ = DeploymentStatement::from_bytes(&bytes);
         let _ = ResultPayload::from_bytes(&bytes);
         let _ = AuditEntry::from_bytes(&bytes);
+        let _ = AuditProof::decode(&bytes);
     }
 
     #[test]
-    fn altered_requests_are_refused_or_differ(which in 0usize..7, at in any::<prop::sample::Index>(), flip in 1u8..) {
+    fn altered_requests_are_refused_or_differ(which in 0usize..8, at in any::<prop::sample::Index>(), flip in 1u8..) {
         let request = requests().swap_remove(which);
         let mut bytes = request.encode();
         let at = at.index(bytes.len());

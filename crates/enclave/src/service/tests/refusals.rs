@@ -20,7 +20,7 @@ fn jobs_of_others_are_refused() {
     let ciphertexts = scene.evaluated();
     let stranger = SigningKey::generate().unwrap();
     let signed = Signed::new(&scene.job(), &stranger);
-    let request = message::Release { job: signed, ciphertexts: ciphertexts.clone() };
+    let request = message::Release { job: signed, ciphertexts: ciphertexts.clone(), keys: KEYS };
     assert_eq!(refusal(&scene.house.call(Request::Release(request))), Problem::BadSignature);
     let job = scene.job();
     for (job, problem) in [
