@@ -154,6 +154,8 @@ fn answer(enclave: &Enclave, job: &Job, published: &Published) -> Answer {
         epoch: 1,
         job: statement.clone(),
         model: published.written.object,
+        keys: ObjectId([5; 32]),
+        audited: false,
         ciphertexts: [6; 32],
         result: [0; 32],
         outcome: ResultPayload::outcome_commitment(Checks::default(), &blind),

@@ -86,28 +86,27 @@ impl Auditor {
         session: &SessionId,
         job: &JobId,
     ) -> Result<Option<Found>, CliError> {
-        let context = || CliError::part(format!("job {job} cannot be audited"));
         let work = match self.host.audit_work(session, job).await {
             Err(error) if is_over(&error) => return Ok(None),
-            work => work.map_err(context())?,
+            work => work.map_err(part(job))?,
         };
-        let demand = Signed::decode(&work.demand).map_err(context())?;
+        let demand = Signed::decode(&work.demand).map_err(part(job))?;
         let deployment =
-            Signed::<DeploymentStatement>::decode(&work.deployment).map_err(context())?;
+            Signed::<DeploymentStatement>::decode(&work.deployment).map_err(part(job))?;
         let keys = work.keys.iter().map(|key| Signed::decode(key)).collect::<Result<Vec<_>, _>>();
-        let keys = keys.map_err(context())?;
-        let id = deployment.unverified().map_err(context())?.id();
-        let program = self.host.program(&id, MAX_PROGRAM_BYTES).await.map_err(context())?;
+        let keys = keys.map_err(part(job))?;
+        let id = deployment.unverified().map_err(part(job))?.id();
+        let program = self.host.program(&id, MAX_PROGRAM_BYTES).await.map_err(part(job))?;
         let (enclave, own) = (*self.enclave.signing_key(), self.key.public_key());
         let task = Task::verify(&enclave, &own, &demand, &deployment, &program, &keys);
-        let task = task.map_err(context())?;
+        let task = task.map_err(part(job))?;
         let executed = self.fetched.execute(&self.host, &task, self.threads).await?;
         let finding = task.finding(executed.result, &self.key);
         let proof = match self.host.submit_finding(finding.encode()).await {
             Err(error) if is_over(&error) => return Ok(None),
-            proof => proof.map_err(context())?,
+            proof => proof.map_err(part(job))?,
         };
-        let finding = finding.unverified().map_err(context())?;
+        let finding = finding.unverified().map_err(part(job))?;
         let proof = proof.map(|proof| self.keep(&job.to_string(), &proof)).transpose()?;
         Ok(Some(Found {
             deployment: task.job().deployment.to_string(),
@@ -128,6 +127,11 @@ impl Auditor {
         super::verify::write(&path, proof)?;
         Ok(path)
     }
+}
+
+/// `map_err` for what goes wrong with one job.
+fn part<E: std::error::Error + Send + Sync + 'static>(job: &JobId) -> impl FnOnce(E) -> CliError {
+    CliError::part(format!("job {job} cannot be audited"))
 }
 
 /// Whether the audit ended before: settled, or its job refused.

@@ -198,13 +198,14 @@ async fn third(
     enclave: &PublicKey,
     threads: usize,
 ) -> Result<[u8; 32], CliError> {
-    let context = || CliError::part("the job cannot be executed again");
+    const FAIL: &str = "the job cannot be executed again";
     let job = &mismatch.quarantine.committed.task.job;
     let host = connect(connection).await?;
-    let work = host.audit_work(&job.session, &job.job).await.map_err(context())?;
+    let work = host.audit_work(&job.session, &job.job).await.map_err(CliError::part(FAIL))?;
     let keys = work.keys.iter().map(|key| Signed::decode(key)).collect::<Result<Vec<_>, _>>();
-    let keys = keys.map_err(context())?;
-    let program = host.program(&job.deployment, MAX_PROGRAM_BYTES).await.map_err(context())?;
-    let task = Task::of_proof(enclave, mismatch, &program, &keys).map_err(context())?;
+    let keys = keys.map_err(CliError::part(FAIL))?;
+    let program =
+        host.program(&job.deployment, MAX_PROGRAM_BYTES).await.map_err(CliError::part(FAIL))?;
+    let task = Task::of_proof(enclave, mismatch, &program, &keys).map_err(CliError::part(FAIL))?;
     Ok(Fetched::default().execute(&host, &task, threads).await?.result)
 }

@@ -74,6 +74,9 @@ pub(crate) struct JobReport {
     pub(crate) threads: u32,
     /// Bits that the release cost in the ledger.
     pub(crate) ledger_bits: u64,
+    /// Whether an auditor executed the job too, and found the same.
+    #[serde(default)]
+    pub(crate) audited: bool,
     /// Entries of the enclave's audit log after this release.
     pub(crate) audit_length: u64,
 }
@@ -314,6 +317,10 @@ fn quota_help(error: &TransportError) -> Option<&'static str> {
             "the model owner's policy bounds jobs, sessions, ciphertexts and bits; a session opened before may have room \
              (--session), else ask the model owner for a new deployment",
         ),
+        "quarantined" => Some(
+            "an auditor found another result than this host's; `adyton audit proof` fetches the proof. The deployment is closed: \
+             ask the model owner for one on another host",
+        ),
         "expired" => Some("ask the model owner for a new deployment"),
         _ => None,
     }
@@ -387,6 +394,7 @@ fn job_report(job: &Job, released: &JobOutcome, outcome: &Outcome, wall: Duratio
         enclave_cpu_seconds: timings.enclave_cpu_seconds,
         threads: timings.threads,
         ledger_bits: outcome.receipt.bits,
+        audited: outcome.receipt.audited,
         audit_length: outcome.receipt.audit.length,
     }
 }

@@ -113,12 +113,17 @@ impl World {
 
     /// SIGKILL to a server, and its restart after a while.
     pub(crate) fn kill_and_restart(&mut self, victim: Victim, after: Duration) {
+        self.while_away(victim, |_| std::thread::sleep(after));
+    }
+
+    /// SIGKILL to a server, then `work`, then its restart.
+    pub(crate) fn while_away(&mut self, victim: Victim, work: impl FnOnce(&Self)) {
         let (enclave, host) = self.servers.as_mut().unwrap();
         let (killed, other) =
             if victim == Victim::Host { (host, enclave) } else { (enclave, host) };
         assert_eq!(other.0.try_wait().unwrap(), None, "another process ended: {}", self.logs());
         killed.kill();
-        std::thread::sleep(after);
+        work(self);
         let started = if victim == Victim::Host { self.start_host() } else { self.start_enclave() };
         let (enclave, host) = self.servers.as_mut().unwrap();
         *(if victim == Victim::Host { host } else { enclave }) = started;
@@ -182,7 +187,7 @@ impl World {
         format!("{NETWORK}.inputs.npy")
     }
 
-    fn trust(&self) -> Vec<String> {
+    pub(crate) fn trust(&self) -> Vec<String> {
         strings(&["--allow-simulated", "--measurement", &self.measurement])
     }
 

@@ -1,0 +1,173 @@
+//! The auditor as a real process beside the others: it is killed, comes back, agrees with an honest host and convicts one that
+//! alters a result.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+mod common;
+#[allow(dead_code, reason = "each test takes what it needs")]
+mod world;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use world::{Ended, PATIENCE, Running, Victim, World, assert_right};
+
+fn arguments(owned: &[String]) -> Vec<&str> {
+    owned.iter().map(String::as_str).collect()
+}
+
+/// A world with one deployment whose jobs are all audited.
+struct Audited {
+    world: World,
+    deployment: String,
+}
+
+impl Audited {
+    fn new() -> Self {
+        let world = World::new(common::adyton());
+        let identity = world.path("auditor");
+        let made = world.run(&["keygen", "-o", &identity, "--json"]);
+        let key = made.json().unwrap()["public_key"].as_str().unwrap().to_owned();
+        let mut publish = world.publish();
+        publish.extend(["--audit-rate", "1", "--auditor", &key].map(str::to_owned));
+        let published = world.run(&arguments(&publish));
+        assert!(published.status.success(), "{}", published.log);
+        let deployment = published.json().unwrap()["deployment"].as_str().unwrap().to_owned();
+        Self { world, deployment }
+    }
+
+    fn start_infer(&self, session: usize) -> Running {
+        let mut infer = self.world.infer(&self.deployment, "data-owner", session);
+        infer.push(World::inputs());
+        self.world.begin(&arguments(&infer))
+    }
+
+    fn audit_arguments(&self) -> Vec<String> {
+        let (identity, proofs) = (self.world.path("auditor"), self.world.path("proofs"));
+        let own = ["audit", "run", "--identity", &identity, "--proofs", &proofs, "--json"];
+        let mut arguments = own.map(str::to_owned).to_vec();
+        arguments.extend(["--every", "0.05"].map(str::to_owned));
+        arguments.extend(self.world.trust());
+        arguments
+    }
+
+    /// Lets an auditor settle what is open, once something is.
+    fn audit_once(&self) -> Ended {
+        let mut once = self.audit_arguments();
+        once.push("--once".to_owned());
+        let started = Instant::now();
+        loop {
+            let ended = self.world.run(&arguments(&once));
+            if !ended.out.is_empty() || started.elapsed() > PATIENCE {
+                return ended;
+            }
+        }
+    }
+}
+
+/// Objects in the host's folder.
+fn objects(world: &World) -> BTreeSet<PathBuf> {
+    let folders = std::fs::read_dir(world.path("host/objects")).unwrap();
+    let folders = folders.map(|entry| entry.unwrap().path());
+    let folders = folders.filter(|path| !path.ends_with("incoming"));
+    folders
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        .map(|file| file.unwrap().path())
+        .collect()
+}
+
+/// Waits for an object that was not there, and changes one bit in its middle.
+fn alter_next_object(world: &World, known: &BTreeSet<PathBuf>) {
+    let started = Instant::now();
+    let result = loop {
+        match objects(world).difference(known).next() {
+            Some(path) => break path.clone(),
+            None => assert!(started.elapsed() < PATIENCE, "no result: {}", world.logs()),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let mut bytes = std::fs::read(&result).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&result, bytes).unwrap();
+}
+
+#[test]
+fn an_honest_host_is_agreed_with_over_kills_of_everybody() {
+    let mut audited = Audited::new();
+    let mut infer = audited.start_infer(0);
+    assert!(infer.wait_for("evaluate"));
+    // An auditor that is killed at some moment of its work, with enclave and host, leaves nothing half done.
+    for delay in [100, 300, 600] {
+        let mut auditor = audited.world.begin(&arguments(&audited.audit_arguments()));
+        std::thread::sleep(Duration::from_millis(delay));
+        auditor.kill();
+        auditor.end();
+        audited.world.kill_and_restart(Victim::Enclave, Duration::from_millis(50));
+        audited.world.kill_and_restart(Victim::Host, Duration::from_millis(50));
+    }
+    let mut auditor = audited.world.begin(&arguments(&audited.audit_arguments()));
+    let inferred = infer.end();
+    assert!(inferred.status.success(), "{}", inferred.log);
+    let report = inferred.json().unwrap();
+    assert_right(&report["logits"]);
+    assert_eq!(report["jobs"][0]["audited"], true);
+    auditor.kill();
+    let said = auditor.end().out;
+    let found: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // Which of the auditors settled it, and whether it lived to say so, is a matter of moments.
+    assert!(found.iter().all(|found| found["agrees"] == true), "{said}");
+}
+
+#[test]
+fn a_host_that_alters_a_result_is_convicted_by_a_proof_that_anybody_checks() {
+    let mut audited = Audited::new();
+    let mut infer = audited.start_infer(0);
+    assert!(infer.wait_for("evaluate"));
+    // The inputs are there and the job is on its way; while the enclave is away, the host has time to change a bit of the result.
+    let known = objects(&audited.world);
+    audited.world.while_away(Victim::Enclave, |world| alter_next_object(world, &known));
+    let ended = audited.audit_once();
+    let found = ended.json().unwrap();
+    assert_eq!(found["agrees"], false, "{}", ended.out);
+    let refused = infer.end();
+    assert!(!refused.status.success());
+    assert!(refused.log.contains("quarantined"), "{}", refused.log);
+
+    let proof = found["proof"].as_str().unwrap();
+    let world = &audited.world;
+    let evidence = world.path("evidence");
+    assert!(world.run(&["evidence", "fetch", "-o", &evidence]).status.success());
+    let mut verify = vec!["audit", "verify", proof, "--json", "--evidence", &evidence];
+    let trust = world.trust();
+    verify.extend(arguments(&trust));
+    let verified = world.run(&verify);
+    assert!(verified.status.success(), "{}", verified.log);
+    let report = verified.json().unwrap();
+    assert_eq!(report["proven"], true);
+    assert_ne!(report["host_result"], report["auditor_result"]);
+    let enclave = report["enclave"].as_str().unwrap();
+
+    // A third execution tells who was wrong; the host's copy of the proof is the auditor's.
+    let repeat = ["audit", "repeat", proof, "--enclave-key", enclave, "--json"];
+    let repeated = world.run(&repeat);
+    assert_eq!(repeated.json().unwrap()["third_result_is"], "auditor", "{}", repeated.log);
+    let copy = world.path("copy.proof");
+    let fetched = world.run(&["audit", "proof", "--deployment", &audited.deployment, "-o", &copy]);
+    assert!(fetched.status.success(), "{}", fetched.log);
+    assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(proof).unwrap());
+
+    // A proof that was changed, or is held against another key, proves nothing.
+    let mut bent = std::fs::read(proof).unwrap();
+    let last = bent.len() - 1;
+    bent[last] ^= 1;
+    std::fs::write(&copy, bent).unwrap();
+    assert!(!world.run(&["audit", "verify", &copy, "--enclave-key", enclave]).status.success());
+    let other = report["auditor"].as_str().unwrap();
+    assert!(!world.run(&["audit", "verify", proof, "--enclave-key", other]).status.success());
+    // And the deployment stays closed.
+    audited.world.kill_and_restart(Victim::Enclave, Duration::ZERO);
+    let next = audited.start_infer(1).end();
+    assert!(next.log.contains("quarantined"), "{}", next.log);
+}
