@@ -9,8 +9,10 @@ use crate::owner::infer::JobReport;
 use crate::progress::Progress;
 use crate::shipped::{self, Digits, Shipped};
 use crate::{machine, output};
+use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use std::path::Path;
+use std::time::Duration;
 
 /// Groups of lanes in a throughput job unless others are asked for.
 const GROUPS: [u32; 3] = [1, 2, 4];
@@ -45,6 +47,9 @@ struct Measured {
     log_n: u8,
     max_log_qp: f64,
     jobs: u32,
+    digest_cpu_seconds: f64,
+    digest_share: f64,
+    digest_all_cpu_seconds: f64,
 }
 
 /// Measures and prints.
@@ -121,6 +126,9 @@ async fn measure(
         let best = inferred.jobs.iter().skip(1).min_by(by_time).ok_or_else(|| {
             CliError::part("the run cannot be reported")(std::io::Error::other("no measured job"))
         })?;
+        let result_bytes = u64::from(inferred.groups) * compiled.result_bytes;
+        let of_job = digest_seconds(inferred.input_bytes + result_bytes)?;
+        let of_session = digest_seconds(published.model_bytes + compiled.key_bytes)?;
         results.push(Measured {
             network: compiled.name.clone(),
             objective: objective.as_str(),
@@ -141,10 +149,29 @@ async fn measure(
             log_n: compiled.log_n,
             max_log_qp: compiled.max_log_qp,
             jobs: args.repeat,
+            digest_cpu_seconds: of_job,
+            digest_share: of_job / best.evaluate_cpu_seconds,
+            digest_all_cpu_seconds: of_job + of_session,
         });
     }
     progress.end(None);
     Ok(results)
+}
+
+/// CPU time of this thread for the digest of so many bytes: SHA-256 takes as long for any content.
+fn digest_seconds(bytes: u64) -> Result<f64, CliError> {
+    const PIECE: usize = 1 << 20;
+    let clock = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_err(CliError::usage);
+    let piece = vec![0x5a; PIECE];
+    let mut hasher = adyton_wire::digest::ObjectHasher::default();
+    let before = clock()?;
+    for _ in 0..bytes / PIECE as u64 {
+        hasher.update(&piece);
+    }
+    hasher.update(piece.get(..bytes as usize % PIECE).unwrap_or_default());
+    std::hint::black_box(hasher.finish());
+    let spent = Duration::from(clock()? - before);
+    Ok(spent.as_secs_f64())
 }
 
 fn render(report: &Report) -> String {
@@ -160,6 +187,7 @@ fn render(report: &Report) -> String {
         "host memory",
         "model",
         "keys",
+        "digest",
     ];
     let mut table = Table::new(2, &header);
     for r in &report.results {
@@ -175,6 +203,7 @@ fn render(report: &Report) -> String {
             format!("{:.0} MiB", r.host_peak_rss_mib),
             output::bytes(r.model_bytes),
             output::bytes(r.key_bytes),
+            format!("{:.2} %", 100.0 * r.digest_share),
         ]);
     }
     let threads = report.results.first().map_or(0, |r| r.threads);

@@ -4,10 +4,11 @@ use crate::args::{Compile, Objective, Privacy};
 use crate::error::CliError;
 use crate::process::{self, Usage};
 use crate::{output, program_files, samples, shipped};
+use adyton_ckks::{Ciphertext, ResultKey};
 use adyton_compiler::network::Network;
 use adyton_compiler::onnx;
 use adyton_compiler::plan::{self, CompileOptions};
-use adyton_program::ModelPrivacy;
+use adyton_program::{ModelPrivacy, Program, VerifiedProgram};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -42,6 +43,8 @@ pub(crate) struct CompileReport {
     pub(crate) input_bytes: u64,
     /// Bytes of the evaluation keys of one session.
     pub(crate) key_bytes: u64,
+    /// Bytes of the result of one group of lanes.
+    pub(crate) result_bytes: u64,
     /// Largest error to expect after flooding, as part of the logits' range.
     pub(crate) predicted_relative_error: f64,
     /// Wall time.
@@ -87,6 +90,7 @@ pub(crate) fn run(args: &Compile) -> Result<(), CliError> {
         model_bytes: compiled.report.model_bytes,
         input_bytes: compiled.report.input_bytes,
         key_bytes: compiled.report.key_bytes,
+        result_bytes: result_bytes(&compiled.program)?,
         predicted_relative_error: compiled.report.precision.relative,
         seconds: began.elapsed().as_secs_f64(),
         usage: process::of_self()?,
@@ -125,4 +129,14 @@ fn calibration(args: &Compile, network: &Network) -> Result<Vec<Vec<f64>>, CliEr
             network.input_len()
         ),
     })
+}
+
+/// Length of one encoded result ciphertext.
+fn result_bytes(program: &Program) -> Result<u64, CliError> {
+    const FAIL: &str = "the program's results have no encoding";
+    let verified = VerifiedProgram::new(program.clone()).map_err(CliError::part(FAIL))?;
+    let Some(form) = verified.value_type(program.output.value) else { return Ok(0) };
+    let length =
+        Ciphertext::<ResultKey>::encoded_len(verified.parameters(), form.level, &form.scale);
+    Ok(length.map_err(CliError::part(FAIL))? as u64)
 }

@@ -171,3 +171,47 @@ fn a_host_that_alters_a_result_is_convicted_by_a_proof_that_anybody_checks() {
     let next = audited.start_infer(1).end();
     assert!(next.log.contains("quarantined"), "{}", next.log);
 }
+
+#[test]
+fn canaries_pass_an_honest_host_and_show_a_network_that_is_another() {
+    let world = World::new(common::adyton());
+    let published = world.run(&arguments(&world.publish()));
+    let deployment = published.json().unwrap()["deployment"].as_str().unwrap().to_owned();
+    let (inputs, answers) = (World::inputs(), world.path("answers.npy"));
+    let infer = |more: &[&str]| {
+        let mut owned = world.infer(&deployment, "data-owner", 0);
+        owned.push(World::inputs());
+        owned.extend(more.iter().map(|&argument| argument.to_owned()));
+        world.run(&arguments(&owned))
+    };
+    let first = infer(&["--out", &answers]);
+    assert!(first.status.success(), "{}", first.log);
+    let canaries = ["--canaries", "5", "--canary-inputs", &inputs, "--canary-answers", &answers];
+    let second = infer(&canaries);
+    assert!(second.status.success(), "{}", second.log);
+    let report = second.json().unwrap();
+    assert_right(&report["logits"]);
+    assert_eq!(report["canaries"]["hidden"], 5);
+    let lanes = report["canaries"]["lanes"].as_u64().unwrap();
+    assert_eq!(lanes, report["samples"].as_u64().unwrap() + 5);
+    assert!(
+        (report["canaries"]["detects_one"].as_f64().unwrap() - 5.0 / lanes as f64).abs() < 1e-9
+    );
+
+    // Answers of another network: what the host returned is not what it should be.
+    let mut bytes = std::fs::read(&answers).unwrap();
+    let last = bytes.len() - 8;
+    bytes[last..].copy_from_slice(&1e3f64.to_le_bytes());
+    let known = adyton_samples::Samples::open(&answers).unwrap().iter().len();
+    std::fs::write(&answers, &bytes).unwrap();
+    // Every known sample is drawn but for a chance in e^40.
+    let many = (40 * known).to_string();
+    let wrong = ["--canaries", &many, "--canary-inputs", &inputs, "--canary-answers", &answers];
+    let third = infer(&wrong);
+    assert!(
+        !third.status.success() && third.log.contains("canaries came back wrong"),
+        "{}",
+        third.log
+    );
+    assert!(world::tickets(&world.path("data-owner")).is_empty());
+}

@@ -11,12 +11,14 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+pub mod canary;
 mod data_owner;
 mod deployment;
 mod error;
 pub mod hex;
 mod identity;
 mod layout;
+pub mod leakage;
 mod model_owner;
 mod session;
 pub mod transport;

@@ -26,7 +26,7 @@ pub(crate) struct Audit {
     #[command(subcommand)]
     pub(crate) command: AuditCommand,
 
-    /// Print as JSON on standard output: `run` one object a finding, the others one object
+    /// Print as JSON on standard output: `run` one line for each finding, the others one object
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }

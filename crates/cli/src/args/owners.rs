@@ -172,6 +172,8 @@ Examples:
   adyton infer --host http://127.0.0.1:7700 --deployment $ID --allow-simulated --measurement $M digits.npy
   adyton infer --host $URL --deployment $ID --measurement $M a.png b.png --output logits
   adyton infer --host $URL --deployment $ID --measurement $M t10k-images-idx3-ubyte --limit 64 --out logits.npy
+  adyton infer --host $URL --deployment $ID --measurement $M mine.npy --canaries 8 --canary-inputs known.npy \\
+      --canary-answers answers.npy                                         known inputs in 8 random lanes, checked
   adyton infer --host $URL --deployment $ID --measurement $M --collect     results of an interrupted run
 
 $ID is what `adyton publish` printed.")]
@@ -210,8 +212,20 @@ pub(crate) struct Infer {
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) out: Option<PathBuf>,
 
+    /// Hide this many canaries among the samples: known inputs in random lanes, whose answers are checked. Weaker than an audit
+    #[arg(long, value_name = "N", default_value_t = 0, requires_all = ["canary_inputs", "canary_answers"])]
+    pub(crate) canaries: u32,
+
+    /// Known inputs to draw canaries from, in any form that INPUTS take
+    #[arg(long, value_name = "FILE", requires = "canaries")]
+    pub(crate) canary_inputs: Option<PathBuf>,
+
+    /// The network's outputs on the known inputs (.npy, one row an input): from the model owner, or `--out` of an audited job
+    #[arg(long, value_name = "FILE", requires = "canaries")]
+    pub(crate) canary_answers: Option<PathBuf>,
+
     /// Send no inputs: collect the results of this session's earlier jobs that were submitted and never fetched
-    #[arg(long, conflicts_with_all = ["inputs", "out", "limit", "repeat"])]
+    #[arg(long, conflicts_with_all = ["inputs", "out", "limit", "repeat", "canaries"])]
     pub(crate) collect: bool,
 
     /// Submit the inputs this many times, each time as a job of its own, and report the times of each (for measuring)

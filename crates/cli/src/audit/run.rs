@@ -141,7 +141,9 @@ fn is_over(error: &TransportError) -> bool {
 
 fn say(found: &Found, json: bool) -> Result<(), CliError> {
     if json {
-        return output::json(found);
+        // One line each: the command goes on.
+        let line = serde_json::to_string(found).map_err(CliError::part("the finding"))?;
+        return output::text(&line);
     }
     output::text(&match &found.proof {
         None => format!(

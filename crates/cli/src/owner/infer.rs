@@ -1,7 +1,9 @@
 //! `adyton infer`: the data owner.
 
+mod canaries;
 mod collect;
 
+use self::canaries::{CanaryReport, Hidden};
 use super::tickets::Tickets;
 use super::{Effort, Stopwatch, connect, identity, trust};
 use crate::args::{Infer, InferOutput};
@@ -44,6 +46,9 @@ pub(crate) struct InferReport {
     pub(crate) labels: Vec<u32>,
     /// Outputs of each sample, when the deployment releases logits.
     pub(crate) logits: Option<Vec<Vec<f64>>>,
+    /// Canaries that were hidden among the samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) canaries: Option<CanaryReport>,
     /// Bytes of the encrypted inputs.
     pub(crate) input_bytes: u64,
     /// One entry for each job.
@@ -130,10 +135,12 @@ async fn infer(args: &Infer) -> Result<InferReport, CliError> {
     let mut progress = Progress::new();
     let mut watch = Stopwatch::start();
     let samples = samples::read(&args.inputs, args.limit)?;
+    let (own, known) = (samples.len(), canaries::load(args)?);
     watch.lap("read the samples");
     let Opened { host, enclave, deployment, session } =
         open(args, Some(&samples), &mut progress, &mut watch).await?;
 
+    let (samples, hidden) = Hidden::among(samples, known.as_deref(), args.canaries, &deployment)?;
     progress.begin("encrypt the inputs");
     let (file, input) = tokio::task::block_in_place(|| encrypt(&session, &samples))?;
     watch.lap("encrypt the inputs");
@@ -150,7 +157,7 @@ async fn infer(args: &Infer) -> Result<InferReport, CliError> {
         note_pending(&session, &message)?;
     }
     let mut jobs = Vec::new();
-    let mut last: Option<(Job, Outcome)> = None;
+    let mut last = None;
     for _ in 0..args.repeat {
         progress.begin("evaluate");
         let began = Instant::now();
@@ -159,6 +166,9 @@ async fn infer(args: &Infer) -> Result<InferReport, CliError> {
             .job(input.object, samples.len(), now + JOB_LIFE)
             .map_err(CliError::part("the job cannot be made"))?;
         let message = job.message();
+        if let Some(hidden) = &hidden {
+            hidden.keep(&tickets, &job.statement().job)?;
+        }
         tickets.put(&job.statement().job, &message)?;
         let released = match submit_and_wait(&host, &job, message, &mut progress).await {
             Ok(released) => released,
@@ -184,26 +194,33 @@ async fn infer(args: &Infer) -> Result<InferReport, CliError> {
             tickets.remove(&job.statement().job.to_string())?;
             return Err(CliError::Checks(outcome.payload.checks.0));
         }
+        let values = match canaries::own_values(hidden.as_ref(), &outcome, &deployment) {
+            Ok(values) => values,
+            Err(error) => {
+                tickets.remove(&job.statement().job.to_string())?;
+                return Err(error);
+            }
+        };
         jobs.push(job_report(&job, &released, &outcome, began.elapsed()));
-        last = Some((job, outcome));
+        last = Some((job, values));
     }
     watch.lap("evaluate, release, open, verify");
     progress.end(None);
 
-    let (job, outcome) = last.ok_or_else(|| CliError::Argument {
+    let (job, (labels, logits)) = last.ok_or_else(|| CliError::Argument {
         what: "--repeat",
         value: args.repeat.to_string(),
         reason: "expected at least 1".into(),
     })?;
-    let (labels, logits) = values(&outcome, deployment.program().program().output.outputs);
     Ok(InferReport {
         deployment: deployment.id().to_string(),
         session: session.id().to_string(),
         simulated_evidence: enclave.claims().simulated,
-        samples: samples.len(),
+        samples: own,
         groups: job.statement().groups,
         labels,
         logits,
+        canaries: hidden.as_ref().map(Hidden::report),
         input_bytes: input.length,
         jobs,
         effort: Effort::of(watch, &host)?,

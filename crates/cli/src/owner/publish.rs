@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::output;
 use crate::program_files::{self, Compiled};
 use crate::progress::Progress;
+use adyton_client::leakage::{DELTA, LeakBound};
 use adyton_client::transport::Host;
 use adyton_client::{ModelOwner, Written};
 use adyton_program::VerifiedProgram;
@@ -34,9 +35,58 @@ pub(crate) struct PublishReport {
     pub(crate) simulated_evidence: bool,
     /// Bytes of the encrypted model.
     pub(crate) model_bytes: u64,
+    /// What may leak of the model to a host in league with a data owner.
+    pub(crate) leak: LeakReport,
     /// Times, bytes, CPU, memory.
     #[serde(flatten)]
     pub(crate) effort: Effort,
+}
+
+/// The bound on what may leak of the model, in bits (THREATS.md, level C).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LeakReport {
+    /// Most bits of one release.
+    pub(crate) bits_per_release: u64,
+    /// Share of jobs that are audited.
+    pub(crate) audit_rate: f64,
+    /// Most bits before a cheating host is caught, except with probability `delta`; absent without audits.
+    pub(crate) bits_before_caught: Option<f64>,
+    /// See `bits_before_caught`.
+    pub(crate) delta: f64,
+    /// What the ledger allows in all.
+    pub(crate) bits_total: u64,
+}
+
+impl LeakReport {
+    fn new(policy: &Policy, program: &VerifiedProgram) -> Self {
+        let (lanes, outputs) = (program.program().input.lanes, program.program().output.outputs);
+        let bound = LeakBound::new(policy, lanes, outputs, DELTA);
+        let rate = policy.audit.map_or(0, |audit| audit.rate_ppm);
+        Self {
+            bits_per_release: bound.per_release,
+            audit_rate: f64::from(rate) / f64::from(AUDIT_RATE_ALL),
+            bits_before_caught: bound.before_caught,
+            delta: DELTA,
+            bits_total: bound.ledger,
+        }
+    }
+
+    /// For people.
+    fn sentence(&self) -> String {
+        let ledger = format!("the ledger ends it at {} bits", self.bits_total);
+        match self.bits_before_caught {
+            None => format!(
+                "No job is audited (--audit-rate): a host in league with a data owner may learn of the model what {} bits of \
+                 results can tell; {ledger}.",
+                self.bits_total
+            ),
+            Some(bits) => format!(
+                "A host that cheats in league with a data owner learns at most {bits:.0} bits about the model before an audit catches \
+                 it (rate {}, {} bits a release), but for one chance in a million; {ledger}.",
+                self.audit_rate, self.bits_per_release
+            ),
+        }
+    }
 }
 
 /// Publishes and prints what came of it.
@@ -51,6 +101,7 @@ pub(crate) fn run(args: &Publish) -> Result<(), CliError> {
         output::bytes(report.model_bytes),
         output::bytes(report.effort.bytes.sent)
     ));
+    output::note(&report.leak.sentence());
     output::note("The deployment's id, for the data owners:");
     output::text(&report.deployment)
 }
@@ -76,6 +127,7 @@ async fn publish(args: &Publish) -> Result<PublishReport, CliError> {
             "Note: no --allow-owner was given, so nobody will be able to use this deployment.",
         );
     }
+    let leak = LeakReport::new(&policy, &program);
     watch.lap("load program and weights");
 
     progress.begin("appraise the enclave");
@@ -121,6 +173,7 @@ async fn publish(args: &Publish) -> Result<PublishReport, CliError> {
         owner: owner.public_key().to_string(),
         simulated_evidence: enclave.claims().simulated,
         model_bytes: model.length,
+        leak,
         effort: Effort::of(watch, &host)?,
     })
 }

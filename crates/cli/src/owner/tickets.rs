@@ -23,14 +23,36 @@ impl Tickets {
         self.directory.join(format!("{job}.job"))
     }
 
+    fn canaries_path(&self, job: &str) -> PathBuf {
+        self.directory.join(format!("{job}.canaries"))
+    }
+
     /// Stores a signed job durably before it is submitted.
     pub(super) fn put(&self, job: &JobId, message: &[u8]) -> Result<(), CliError> {
+        self.store(self.path(&job.to_string()), message)
+    }
+
+    /// Stores where a job's canaries are hidden, durably; before the job itself.
+    pub(super) fn put_canaries(&self, job: &JobId, canaries: &[u8]) -> Result<(), CliError> {
+        self.store(self.canaries_path(&job.to_string()), canaries)
+    }
+
+    /// What [`put_canaries`](Self::put_canaries) stored; `None` for a job without.
+    pub(super) fn canaries(&self, job: &str) -> Result<Option<Vec<u8>>, CliError> {
+        let path = self.canaries_path(job);
+        match std::fs::read(&path) {
+            Ok(canaries) => Ok(Some(canaries)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CliError::file("read", &path)(error)),
+        }
+    }
+
+    fn store(&self, path: PathBuf, content: &[u8]) -> Result<(), CliError> {
         let fail = |path: &Path| CliError::file("store the job in", path);
         std::fs::create_dir_all(&self.directory).map_err(fail(&self.directory))?;
-        let path = self.path(&job.to_string());
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-            file.write_all(message)?;
+            file.write_all(content)?;
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|e| e.error)
         };
@@ -39,17 +61,17 @@ impl Tickets {
 
     /// Forgets a job (its id in hexadecimal digits) whose result was delivered, or which has none.
     pub(super) fn remove(&self, job: &str) -> Result<(), CliError> {
-        let path = self.path(job);
-        match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(CliError::file("remove", &path)(e))
-            }
-            _ => {
-                // Fails, as it should, while other jobs are kept there.
-                let _ = std::fs::remove_dir(&self.directory);
-                Ok(())
+        for path in [self.path(job), self.canaries_path(job)] {
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(CliError::file("remove", &path)(e));
+                }
+                _ => {}
             }
         }
+        // Fails, as it should, while other jobs are kept there.
+        let _ = std::fs::remove_dir(&self.directory);
+        Ok(())
     }
 
     /// Stored jobs of one session, encoded.

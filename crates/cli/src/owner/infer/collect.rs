@@ -1,6 +1,7 @@
 //! `adyton infer --collect`: results of jobs whose data owner was interrupted.
 
-use super::{Opened, is_final, open, render, submit_and_wait, values};
+use super::canaries::{Hidden, own_values};
+use super::{Opened, is_final, open, render, submit_and_wait};
 use crate::args::Infer;
 use crate::error::CliError;
 use crate::output;
@@ -53,7 +54,6 @@ async fn collect(args: &Infer) -> Result<(Report, Option<CliError>), CliError> {
     let Opened { host, deployment, session, .. } =
         open(args, None, &mut progress, &mut Stopwatch::start()).await?;
     let tickets = Tickets::beside(&args.identity);
-    let outputs = deployment.program().program().output.outputs;
     let mut report = Report::default();
     let mut failed = None;
     for message in tickets.of_session(&session.id())? {
@@ -66,9 +66,17 @@ async fn collect(args: &Infer) -> Result<(Report, Option<CliError>), CliError> {
         let error = match submit_and_wait(&host, &job, message, &mut progress).await {
             Ok(released) => match session.open_result(&job, &released.released) {
                 Ok(outcome) if outcome.payload.checks.passed() => {
-                    let (labels, logits) = values(&outcome, outputs);
-                    report.collected.push(Collected { job: id, labels, logits });
-                    continue;
+                    let hidden = Hidden::kept(&tickets, &id)?;
+                    match own_values(hidden.as_ref(), &outcome, &deployment) {
+                        Ok((labels, logits)) => {
+                            report.collected.push(Collected { job: id, labels, logits });
+                            continue;
+                        }
+                        Err(error) => {
+                            report.refused.push(id);
+                            error
+                        }
+                    }
                 }
                 Ok(outcome) => {
                     report.refused.push(id);
