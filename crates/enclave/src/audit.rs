@@ -9,7 +9,7 @@
 //! 3. **Finding**, where the job was drawn. The auditor's result equals the host's, and the job may be released; or it does not, and
 //!    the deployment is closed for good.
 //!
-//! While a drawn job waits for its finding, the deployment takes no other commitment and releases nothing. Otherwise a host could
+//! While a drawn job waits for its finding, the deployment takes no other commitment and releases nothing that was not audited. Otherwise a host could
 //! leave drawn jobs alone, and would be caught in nothing but silence.
 
 use adyton_wire::statement::{
@@ -69,13 +69,15 @@ pub(crate) struct Audits {
 }
 
 impl Audits {
-    /// Whether anything but `job` may be committed to or released.
-    pub(crate) fn check(&self, job: &JobStatement) -> Result<(), Refusal> {
+    /// Whether `job` may be committed to or released. One that the auditor agreed to need not wait for others.
+    pub(crate) fn check(&self, job: &JobStatement, agreed: bool) -> Result<(), Refusal> {
         if self.quarantine.is_some() {
             return Err(Problem::Quarantined.into());
         }
         match self.open {
-            Some(open) if open != (job.session, job.job) => Err(Problem::AuditOpen.into()),
+            Some(open) if !agreed && open != (job.session, job.job) => {
+                Err(Problem::AuditOpen.into())
+            }
             _ => Ok(()),
         }
     }

@@ -105,6 +105,7 @@ impl State {
             None => (charge(job, session, deployment)?, 0, false),
             Some(known) => (known.bits, known.bits, matches!(known.stage, Stage::Agreed)),
         };
+        deployment.audits.check(job, audited)?;
         let plan = &deployment.plan;
         check_length(job, &request.ciphertexts, plan)?;
         let identity = self.identity()?;
@@ -175,7 +176,7 @@ impl State {
     }
 }
 
-/// Context, audits, expiry and size of a job.
+/// Context, expiry and size of a job.
 pub(crate) fn check_job(
     job: &JobStatement,
     session: &Session,
@@ -186,7 +187,6 @@ pub(crate) fn check_job(
     if job.deployment != session.deployment || job.program != plan.id {
         return Err(Problem::WrongContext.into());
     }
-    deployment.audits.check(job)?;
     if job.expires <= time || policy.expires <= time {
         return Err(Problem::Expired.into());
     }

@@ -12,7 +12,9 @@ use adyton_auditor::{AuditError, Sources, Task};
 use adyton_client::Identity;
 use adyton_client::transport::{AuditWork, Host};
 use adyton_wire::message::{AuditProof, Released};
-use adyton_wire::statement::{AUDIT_RATE_ALL, AuditPolicy, DeploymentStatement, Policy};
+use adyton_wire::statement::{
+    AUDIT_RATE_ALL, AuditDemand, AuditPolicy, DeploymentStatement, Policy,
+};
 use adyton_wire::{JobId, SessionId, Signed, SigningKey};
 use common::*;
 
@@ -71,6 +73,38 @@ async fn fetch(
     (task, objects)
 }
 
+/// A host that says anything else than was signed gets no finding.
+async fn refuse_forged_work(
+    host: &Host,
+    enclave: &VerifiedEnclave,
+    session: &SessionId,
+    job: &JobId,
+) {
+    let work = host.audit_work(session, job).await.unwrap();
+    let program = model(false).compiled.program.encode();
+    let refused = |work: &AuditWork, program: &[u8]| match task(enclave, work, program) {
+        Err(AuditError::Statement { .. } | AuditError::Apart(_)) => {}
+        other => panic!("{other:?}"),
+    };
+    refused(&work, &common::model(true).compiled.program.encode());
+    let mut swapped = work.clone();
+    swapped.keys.swap(0, 1);
+    refused(&swapped, &program);
+    let mut missing = work.clone();
+    missing.keys.pop();
+    refused(&missing, &program);
+    // Signed by the host in the enclave's place, or meant for another auditor.
+    let demand = Signed::<AuditDemand>::decode(&work.demand).unwrap().unverified().unwrap();
+    let forged = Signed::new(&demand, &SigningKey::generate().unwrap()).encode();
+    refused(&AuditWork { demand: forged, ..work.clone() }, &program);
+    let keys: Vec<_> = work.keys.iter().map(|key| Signed::decode(key).unwrap()).collect();
+    let (demand, deployment) =
+        (Signed::decode(&work.demand).unwrap(), Signed::decode(&work.deployment).unwrap());
+    let other = SigningKey::generate().unwrap().public_key();
+    let enclave = enclave.signing_key();
+    assert!(Task::verify(enclave, &other, &demand, &deployment, &program, &keys).is_err());
+}
+
 fn sources(objects: &[Vec<u8>; 3]) -> Sources<&[u8], &[u8], &[u8]> {
     let [model, keys, input] = objects;
     Sources { model, keys, input }
@@ -107,6 +141,7 @@ async fn drawn_jobs_wait_for_their_auditor_over_kills() {
     let waiting = host.outcome(&session_id, &second.statement().job, |_| ());
     assert!(tokio::time::timeout(Duration::from_secs(1), waiting).await.is_err());
 
+    refuse_forged_work(&host, &enclave, &session.id(), &first_id).await;
     let (task, objects) = fetch(&host, &enclave, &session.id(), &first_id).await;
     // An auditor that is served anything else finds nothing.
     for which in 0..3 {

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use adyton_decoders::TARGETS;
+use adyton_wire::SigningKey;
+use adyton_wire::message::AuditProof;
 
 const MUTATIONS: u32 = 400;
 
@@ -58,4 +60,15 @@ fn corpora_and_their_mutations_break_no_invariant() {
             }
         }
     }
+}
+
+/// The kept proof is a golden file: what this version signed stays verifiable.
+#[test]
+fn the_kept_proof_verifies() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/audit_proof/proof");
+    let proof = AuditProof::decode(&fs::read(path).unwrap()).unwrap();
+    let enclave = SigningKey::from_seed(&[17; 32]).public_key();
+    let mismatch = proof.verify(&enclave).unwrap();
+    assert_eq!(mismatch.quarantine.committed.result, [25; 32]);
+    assert_eq!(mismatch.finding.execution.result, [24; 32]);
 }

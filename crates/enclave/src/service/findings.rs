@@ -25,6 +25,7 @@ impl Core {
         {
             return Ok(Vec::new());
         }
+        deployment.audits.check(job, false)?;
         crate::rules::check_job(job, session, deployment, time)?;
         let bits = crate::rules::charge(job, session, deployment)?;
         // What would be refused for its form after the commitment is refused before: a refusal changes nothing.

@@ -181,6 +181,18 @@ fn while_an_audit_is_open_nothing_else_is_released() {
 }
 
 #[test]
+fn an_audited_job_waits_for_no_other() {
+    let audited = Audited::at(ALWAYS);
+    let (first, second, honest) = (audited.scene.job(), audited.scene.job(), audited.honest());
+    let demand = audited.demand(audited.scene.release(&first, &honest));
+    assert_eq!(settled(audited.submit(&audited.finding(&demand))), None);
+    // Before the host asks for it, another job is drawn.
+    let demand = audited.demand(audited.scene.release(&second, &honest));
+    released(audited.scene.release(&first, &honest));
+    assert_eq!(audited.demand(audited.scene.release(&second, &honest)), demand);
+}
+
+#[test]
 fn other_deployments_go_on() {
     let audited = Audited::at(ALWAYS);
     let Audited { scene, .. } = &audited;
@@ -249,6 +261,7 @@ fn a_commitment_is_charged_once_and_malformed_results_cost_nothing() {
 #[test]
 fn a_kill_after_the_commitment_rolls_no_dice_again() {
     let mut drawn = 0;
+    let mut records = std::collections::BTreeSet::new();
     for _ in 0..20 {
         let mut audited = Audited::at(500_000);
         let job = audited.scene.job();
@@ -258,7 +271,11 @@ fn a_kill_after_the_commitment_rolls_no_dice_again() {
             let mut core = audited.scene.house.enclave.as_ref().unwrap().core();
             let result = digest::sha256(&cheated);
             let execution = core.state.execution(&job, KEYS, result).unwrap();
+            let state = audited.scene.house.folder.path().join("s/state.sealed");
+            let length = || std::fs::metadata(&state).unwrap().len();
+            let before = length();
             core.bind(&request, &execution, NOW).unwrap();
+            records.insert(length() - before);
         }
         audited.scene.house.restart();
         // Neither the honest result nor another cheat gets a draw of its own.
@@ -273,6 +290,7 @@ fn a_kill_after_the_commitment_rolls_no_dice_again() {
         assert!(replies.iter().all(|&reply| reply == replies[0]), "{replies:?}");
         drawn += u32::from(replies[0]);
     }
+    assert_eq!(records.len(), 1, "the record's length tells the draw to who watches the disk");
     // Both cases were seen: a false alarm once in 2^19 runs.
     assert!((1..20).contains(&drawn), "{drawn}");
 }
