@@ -57,9 +57,10 @@ fn the_tutorial_runs_as_written() {
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{log}");
     let labels: Vec<&str> = out.lines().filter(|line| line.len() == 1).collect();
-    // Sixteen, and four again over TLS.
-    let expected = "7 2 1 0 4 1 4 9 5 9 0 6 9 0 1 5 7 2 1 0".split(' ').collect::<Vec<_>>();
+    // Sixteen, four again that were audited, and four over TLS.
+    let expected = "7 2 1 0 4 1 4 9 5 9 0 6 9 0 1 5 7 2 1 0 7 2 1 0".split(' ').collect::<Vec<_>>();
     assert_eq!(labels, expected, "{out}\n{log}");
+    assert!(out.lines().any(|line| line.starts_with("job ") && line.contains("agrees")), "{out}");
     assert!(log.contains("must admit your key"), "{log}");
     assert!(log.contains("is not trusted by this system's authorities"), "{log}");
 }
