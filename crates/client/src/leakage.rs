@@ -29,7 +29,7 @@ impl LeakBound {
         let per_release = bits.min(policy.bits_per_session).min(policy.bits_total);
         let before_caught = policy.audit.map(|audit| {
             let rate = f64::from(audit.rate_ppm) / f64::from(AUDIT_RATE_ALL);
-            expected_leak(per_release as f64, rate, delta)
+            leak_before_caught(per_release as f64, rate, delta)
         });
         Self { per_release, before_caught, ledger: policy.bits_total }
     }
@@ -44,7 +44,7 @@ impl LeakBound {
 
 /// β·ln(1/δ)/p.
 #[must_use]
-pub fn expected_leak(bits: f64, rate: f64, delta: f64) -> f64 {
+pub fn leak_before_caught(bits: f64, rate: f64, delta: f64) -> f64 {
     bits * (1.0 / delta).ln() / rate
 }
 
@@ -88,7 +88,7 @@ mod tests {
     fn so_many_cheats_pass_with_probability_delta_at_most() {
         for rate in [0.001, 0.01, 0.1, 0.5, 1.0] {
             for delta in [0.5, 1e-3, DELTA] {
-                let cheats = expected_leak(1.0, rate, delta);
+                let cheats = leak_before_caught(1.0, rate, delta);
                 assert!((1.0 - rate).powf(cheats) <= delta * (1.0 + 1e-9), "{rate} {delta}");
             }
         }

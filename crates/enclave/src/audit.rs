@@ -9,8 +9,8 @@
 //! 3. **Finding**, where the job was drawn. The auditor's result equals the host's, and the job may be released; or it does not, and
 //!    the deployment is closed for good.
 //!
-//! While a drawn job waits for its finding, the deployment takes no other commitment and releases nothing that was not audited. Otherwise a host could
-//! leave drawn jobs alone, and would be caught in nothing but silence.
+//! While a drawn job waits for its finding, the deployment takes no other commitment and releases nothing that was not audited.
+//! Otherwise a host could leave drawn jobs alone, and would be caught in nothing but silence.
 
 use adyton_wire::statement::{
     AuditDemand, AuditFinding, AuditPolicy, Execution, JobStatement, Quarantine, Statement, Task,

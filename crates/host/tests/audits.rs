@@ -256,3 +256,28 @@ async fn a_host_that_alters_a_result_closes_its_deployment() {
     assert!(Task::of_proof(enclave.signing_key(), &mismatch, &other, &keys).is_err());
     assert!(Released::decode(&proof).is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auditor_that_lies_is_told_apart_by_a_third_execution_alone() {
+    let world = World::new().await;
+    let model = model(false);
+    let host = world.connect().await;
+    let enclave = world.appraise(&host).await;
+    let id = publish(&host, &enclave, model, audited_policy()).await.unwrap();
+    let session = open_session(&host, &enclave, &data_owner(2), id, 0).await.unwrap();
+    let job = prepare(&host, model, &session, &samples(3, 1)).await;
+    host.submit(job.message()).await.unwrap();
+    let job_id = job.statement().job;
+    wait_for_audit(&world, &job_id).await;
+    let (task, objects) = fetch(&host, &enclave, &session.id(), &job_id).await;
+    // It signs without executing: the proof holds all the same, since it does not say who is wrong.
+    let lie = task.finding([0; 32], &auditor());
+    let proof = host.submit_finding(lie.encode()).await.unwrap().unwrap();
+    let mismatch = AuditProof::decode(&proof).unwrap().verify(enclave.signing_key()).unwrap();
+    assert_eq!(problem(host.outcome(&session.id(), &job_id, |_| ()).await), "quarantined");
+    assert_eq!(execute(&task, &objects), mismatch.quarantine.committed.result);
+    // The truth comes too late.
+    let finding = task.finding(execute(&task, &objects), &auditor());
+    assert!(host.submit_finding(finding.encode()).await.unwrap().is_some_and(|p| p == proof));
+    assert!(host.audit_proof(&id).await.unwrap().is_some_and(|p| p == proof));
+}

@@ -2,7 +2,7 @@
 
 use adyton_rpc::v1::{GetAuditTaskReply, JobRef, ListAuditsReply, SubmitFindingReply};
 use adyton_wire::message::AuditProof;
-use adyton_wire::statement::{AuditDemand, AuditFinding, Quarantine};
+use adyton_wire::statement::{AuditDemand, AuditFinding, Quarantine, Statement};
 use adyton_wire::{JobId, Problem as SharedProblem, PublicKey, Request, Response, Signed};
 
 use crate::core::Core;
@@ -57,6 +57,12 @@ pub(crate) async fn submit(core: &Core, message: &[u8]) -> Result<SubmitFindingR
     };
     let proof = match quarantine {
         None => Vec::new(),
+        // A later finding of the same auditor, whatever it says, does not replace the one that the enclave has signed about.
+        Some(_) if !deployment.proof.is_empty() => deployment.proof,
+        Some(quarantine) if quarantine.unverified()?.finding != finding.digest() => {
+            let message = "another finding ended this audit; submit that one for its proof";
+            return Err(HostError::refused(SharedProblem::NoAudit, message));
+        }
         Some(quarantine) => {
             tracing::error!(
                 deployment = %job.deployment,
