@@ -44,8 +44,12 @@ impl Fetched {
 
     async fn get(&mut self, host: &Host, object: ObjectId, length: u64) -> Result<File, CliError> {
         let handle = |file: &File| file.try_clone().map_err(CliError::part("a temporary file"));
-        if let Some((_, file)) = self.0.iter().find(|(kept, _)| *kept == object) {
-            return handle(file);
+        if let Some(at) = self.0.iter().position(|(kept, _)| *kept == object) {
+            // The one that was used last goes last: a model is used more often than a session's keys.
+            let (_, file) = self.0.remove(at);
+            let own = handle(&file)?;
+            self.0.push((object, file));
+            return Ok(own);
         }
         let file = download(host, object, length).await?;
         if self.0.len() == KEPT {

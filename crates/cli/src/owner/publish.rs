@@ -73,17 +73,16 @@ impl LeakReport {
 
     /// For people.
     fn sentence(&self) -> String {
-        let ledger = format!("the ledger ends it at {} bits", self.bits_total);
         match self.bits_before_caught {
             None => format!(
-                "No job is audited (--audit-rate): a host in league with a data owner may learn of the model what {} bits of \
-                 results can tell; {ledger}.",
+                "No job is audited (--audit-rate): a host in league with a data owner learns up to {} bits about the model, all that \
+                 the ledger allows.",
                 self.bits_total
             ),
             Some(bits) => format!(
                 "A host that cheats in league with a data owner learns at most {bits:.0} bits about the model before an audit catches \
-                 it (rate {}, {} bits a release), but for one chance in a million; {ledger}.",
-                self.audit_rate, self.bits_per_release
+                 it (rate {}, {} bits a release), but for one chance in a million; the ledger ends it at {} bits.",
+                self.audit_rate, self.bits_per_release, self.bits_total
             ),
         }
     }
