@@ -6,7 +6,6 @@ mod common;
 #[allow(dead_code, reason = "each test takes what it needs")]
 mod world;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -65,23 +64,23 @@ impl Audited {
     }
 }
 
-/// Objects in the host's folder.
-fn objects(world: &World) -> BTreeSet<PathBuf> {
+/// A stored object of this length.
+fn object_of(world: &World, length: u64) -> Option<PathBuf> {
     let folders = std::fs::read_dir(world.path("host/objects")).unwrap();
     let folders = folders.map(|entry| entry.unwrap().path());
-    let folders = folders.filter(|path| !path.ends_with("incoming"));
-    folders
+    let mut files = folders
+        .filter(|path| !path.ends_with("incoming"))
         .flat_map(|folder| std::fs::read_dir(folder).unwrap())
-        .map(|file| file.unwrap().path())
-        .collect()
+        .map(|file| file.unwrap().path());
+    files.find(|path| path.metadata().is_ok_and(|metadata| metadata.len() == length))
 }
 
-/// Waits for an object that was not there, and changes one bit in its middle.
-fn alter_next_object(world: &World, known: &BTreeSet<PathBuf>) {
+/// Waits for the first result, and changes one bit in its middle.
+fn alter_result(world: &World) {
     let started = Instant::now();
     let result = loop {
-        match objects(world).difference(known).next() {
-            Some(path) => break path.clone(),
+        match object_of(world, world.result_bytes) {
+            Some(path) => break path,
             None => assert!(started.elapsed() < PATIENCE, "no result: {}", world.logs()),
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -124,10 +123,9 @@ fn an_honest_host_is_agreed_with_over_kills_of_everybody() {
 fn a_host_that_alters_a_result_is_convicted_by_a_proof_that_anybody_checks() {
     let mut audited = Audited::new();
     let mut infer = audited.start_infer(0);
-    assert!(infer.wait_for("evaluate"));
-    // The inputs are there and the job is on its way; while the enclave is away, the host has time to change a bit of the result.
-    let known = objects(&audited.world);
-    audited.world.while_away(Victim::Enclave, |world| alter_next_object(world, &known));
+    assert!(infer.wait_for("encrypt the inputs"));
+    // The session is open: the enclave is not needed before the release. While it is away, the host has time to change a bit.
+    audited.world.while_away(Victim::Enclave, alter_result);
     let ended = audited.audit_once();
     let found = ended.json().unwrap();
     assert_eq!(found["agrees"], false, "{}", ended.out);

@@ -52,6 +52,8 @@ pub(crate) struct World {
     adyton: PathBuf,
     url: String,
     measurement: String,
+    /// Bytes of a result of one group of lanes.
+    pub(crate) result_bytes: u64,
     servers: Option<(Server, Server)>,
 }
 
@@ -63,14 +65,15 @@ impl World {
         let program = adyton.with_file_name("adyton-enclave");
         let measurement = adyton_attest::Simulated::measurement_of(&program).unwrap().to_string();
         let url = format!("http://127.0.0.1:{port}");
-        let mut world = Self { folder, adyton, url, measurement, servers: None };
+        let mut world = Self { folder, adyton, url, measurement, result_bytes: 0, servers: None };
         world.start();
         let inputs = format!("{NETWORK}.inputs.npy");
         let network = format!("{NETWORK}.onnx");
         let compiled = world.path("compiled");
-        let arguments = ["compile", &network, "--calibrate", &inputs, "-o", &compiled];
+        let arguments = ["compile", &network, "--calibrate", &inputs, "-o", &compiled, "--json"];
         let run = world.run(&arguments);
         assert!(run.status.success(), "{}", run.log);
+        world.result_bytes = run.json().unwrap()["result_bytes"].as_u64().unwrap();
         world
     }
 
