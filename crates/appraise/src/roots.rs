@@ -45,6 +45,12 @@ const PRODUCTION: [(Vendor, &str, &[u8]); 5] = [
     (Vendor::Aws, "AWS Nitro Enclaves Root G1", include_bytes!("../roots/aws-nitro-root-g1.der")),
 ];
 
+/// Name of the simulated platform's root.
+#[cfg(feature = "simulated")]
+pub(crate) const SIMULATED: &str = "SIMULATED root";
+#[cfg(feature = "simulated")]
+const SIMULATED_ROOT: &[u8] = include_bytes!("../roots/simulated/amd-ark.der");
+
 impl TrustStore {
     /// A store that believes nobody.
     pub fn empty() -> Self {
@@ -62,6 +68,16 @@ impl TrustStore {
             }
         }
         store
+    }
+
+    /// This store and the test root of the simulated platform, whose evidence proves nothing: its claims are simulated, and
+    /// policies refuse those unless they name them.
+    ///
+    /// # Errors
+    /// [`VerifyError`] never in practice: the certificate is compiled in.
+    #[cfg(feature = "simulated")]
+    pub fn with_simulated(self) -> Result<Self, VerifyError> {
+        self.with_certificate(Vendor::Amd, SIMULATED, SIMULATED_ROOT, true)
     }
 
     /// This store and a root given by its certificate (PEM or DER). `test` marks one that vouches for nothing:

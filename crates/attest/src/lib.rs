@@ -1,23 +1,32 @@
-//! Evidence providers and verification: which enclave is this?
+//! The enclave's side of attestation: what the platform below it gives.
 //!
-//! Two sides meet here. Inside the enclave a [`Platform`] makes evidence over 64 bytes of report data, and lends a sealing key and a
-//! monotonic counter. Outside, an owner [appraises](appraise) evidence against an [`AppraisalPolicy`] that denies by default;
-//! only then does it hold a [`VerifiedEnclave`], the one type from which keys to seal to and to verify with can be taken.
+//! A [`Platform`] makes evidence over 64 bytes of report data, in its vendor's form, and lends a sealing key and a monotonic
+//! counter where it has them. Owners verify the evidence with `adyton-appraise`, which takes every platform's, the simulated
+//! one's included: what sets that one apart is its root alone, which no production trust store holds.
 //!
-//! This version knows one platform, the *simulated* one behind the feature of that name. It proves nothing and protects nothing.
-#![forbid(unsafe_code)]
+//! | platform | evidence by | sealing key | counter |
+//! |---|---|---|---|
+//! | SNP, TDX | Linux's configfs-tsm | of the process | none |
+//! | Nitro | the Nitro Secure Module | of the process | none |
+//! | SGX | Gramine's attestation files | by the processor, for the measurement | none |
+//! | TPM 2.0 | a quote of its registers | of the process | none |
+//! | simulated | a public key, for tests | a file | a file |
+//!
+//! A sealing key of the process ends with it: what it sealed opens never again, so nothing can be rolled back, and after a
+//! restart owners register anew.
 
-mod appraise;
-mod claims;
+mod choose;
+mod file;
+mod gramine;
+mod hardware;
+mod nitro;
 mod platform;
 #[cfg(feature = "simulated")]
 mod simulated;
+mod tpm;
+mod tsm;
 
-pub use appraise::{AppraisalError, AppraisalPolicy, VerifiedEnclave, appraise};
-pub use claims::{Claims, Measurement, VerificationError, verify};
+pub use choose::{Places, PlatformName, UnknownPlatform, open};
 pub use platform::{EvidenceProvider, Platform, PlatformError};
 #[cfg(feature = "simulated")]
 pub use simulated::Simulated;
-
-/// Name of the simulated platform in evidence and policies.
-pub const SIMULATED: &str = "simulated";

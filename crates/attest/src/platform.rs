@@ -16,6 +16,17 @@ pub enum PlatformError {
     /// Its files are not what it wrote.
     #[error("the platform's {0} is damaged")]
     Damaged(&'static str),
+    /// It answered something else than its interface promises.
+    #[error("{platform} answered {problem}")]
+    Answer {
+        /// Which platform.
+        platform: &'static str,
+        /// What was wrong.
+        problem: String,
+    },
+    /// It is not there.
+    #[error("{0}")]
+    Missing(String),
     /// The counter was asked to move back.
     #[error("the counter stands at {at} and cannot move to {to}")]
     CounterBackwards {
@@ -31,10 +42,15 @@ pub enum PlatformError {
 
 /// Makes evidence.
 pub trait EvidenceProvider {
-    /// Name of the platform, such as [`SIMULATED`](crate::SIMULATED).
+    /// Kind of its evidence, as verifiers name it: `sev-snp`, `tdx`, `sgx`, `nitro`, `tpm`.
     fn kind(&self) -> &'static str;
 
-    /// Evidence that this program, as measured, asked for `report_data` to be vouched for.
+    /// Whether it is simulated and protects nothing.
+    fn simulated(&self) -> bool {
+        false
+    }
+
+    /// Evidence that this program, as measured, asked for `report_data` to be vouched for, in the form of its vendor.
     ///
     /// # Errors
     /// [`PlatformError`] when the platform does not answer.
@@ -49,6 +65,11 @@ pub trait Platform: EvidenceProvider + Send + Sync {
     /// [`PlatformError`] when the platform does not answer.
     fn sealing_key(&self) -> Result<Zeroizing<[u8; 32]>, PlatformError>;
 
+    /// Whether the sealing key outlives the process: where not, no state of an earlier process opens.
+    fn lasting(&self) -> bool {
+        true
+    }
+
     /// The monotonic counter, 0 at first; `None` where the platform has none.
     ///
     /// # Errors
@@ -60,4 +81,9 @@ pub trait Platform: EvidenceProvider + Send + Sync {
     /// # Errors
     /// [`PlatformError::CounterBackwards`] for less than where it stands.
     fn advance_counter(&self, to: u64) -> Result<(), PlatformError>;
+}
+
+/// `map_err` for errors of files.
+pub(crate) fn io(what: &'static str) -> impl Fn(std::io::Error) -> PlatformError {
+    move |source| PlatformError::Io { what, source }
 }

@@ -8,6 +8,7 @@ use adyton_appraise::{
 };
 use std::io::Read;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// Reads a file of at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, CliError> {
@@ -28,19 +29,39 @@ pub(crate) fn policy(path: &Path) -> Result<Policy, CliError> {
     Policy::from_json(&read(path, MAX_POLICY)?).map_err(CliError::part(context))
 }
 
+/// The time that the command line names, or now.
+pub(crate) fn at(endorsing: &Endorsing) -> Result<UnixTime, CliError> {
+    endorsing.at.map_or_else(now, Ok)
+}
+
+/// The clock's time.
+pub(crate) fn now() -> Result<UnixTime, CliError> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map(|now| UnixTime(now.as_secs())).map_err(CliError::part("the clock stands before 1970"))
+}
+
 /// Verifies evidence with what the command line names: the outer error is about the files, the inner one about what they say.
 pub(crate) fn claims(
     evidence: &[u8],
     endorsing: &Endorsing,
     at: UnixTime,
 ) -> Result<Result<Claims, VerifyError>, CliError> {
+    Ok(verify(evidence, &endorsements(endorsing)?, &roots(endorsing)?, at))
+}
+
+/// Collateral and certificates that the command line names.
+pub(crate) fn endorsements(endorsing: &Endorsing) -> Result<Endorsements, CliError> {
     let all = |paths: &[std::path::PathBuf]| {
         paths.iter().map(|path| read(path, MAX_EVIDENCE)).collect::<Result<Vec<_>, _>>()
     };
-    let endorsements = Endorsements {
+    Ok(Endorsements {
         collateral: all(&endorsing.collateral)?,
         certificates: all(&endorsing.certificates)?,
-    };
+    })
+}
+
+/// The vendors' roots, and those that the command line names.
+pub(crate) fn roots(endorsing: &Endorsing) -> Result<TrustStore, CliError> {
     let mut roots = TrustStore::production();
     for (vendor, path) in &endorsing.roots {
         let file = read(path, MAX_EVIDENCE)?;
@@ -51,5 +72,5 @@ pub(crate) fn claims(
             .with_file(*vendor, &path.display().to_string(), &file, test)
             .map_err(CliError::part(context))?;
     }
-    Ok(verify(evidence, &endorsements, &roots, at))
+    Ok(roots)
 }

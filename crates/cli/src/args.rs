@@ -7,11 +7,11 @@ mod trust;
 
 pub(crate) use audit::{Audit, AuditCommand, AuditRun, EnclaveKey};
 pub(crate) use owners::{
-    Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, OutputForm, Publish, Trust,
+    Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, OutputForm, Publish,
 };
 pub(crate) use runs::{Bench, Compile, Demo, Inspect, Objective, Privacy};
 
-pub(crate) use trust::{Appraising, Endorsing, Policy, PolicyCommand, PolicyNew};
+pub(crate) use trust::{Answering, Endorsing, Policy, PolicyCommand, PolicyNew, Trust};
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;

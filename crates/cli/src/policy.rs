@@ -43,8 +43,9 @@ fn hash(policy: &Policy) -> Result<String, CliError> {
 
 /// The policy is JSON already, so with a file for it `json` prints its hash.
 fn make(args: &PolicyNew, json: bool) -> Result<(), CliError> {
-    let policy = match (&args.from, args.endorsing.at) {
-        (Some(path), Some(at)) => {
+    let policy = match &args.from {
+        Some(path) => {
+            let at = appraisal::at(&args.endorsing)?;
             let evidence = appraisal::read(path, MAX_EVIDENCE)?;
             let claims = appraisal::claims(&evidence, &args.endorsing, at)?
                 .map_err(CliError::part("no policy is made of evidence that proves nothing"))?;
@@ -68,7 +69,7 @@ fn make(args: &PolicyNew, json: bool) -> Result<(), CliError> {
             }
             policy
         }
-        _ => Policy::template(),
+        None => Policy::template(),
     };
     let mut text = serde_json::to_string_pretty(&policy)
         .map_err(CliError::part("the policy cannot be written"))?;

@@ -110,9 +110,8 @@ fn policies_are_made_explained_and_hashed() {
     assert!(!adyton(scratch.path(), &["policy", "hash", "typo.json"]).status.success());
 }
 
-/// Options that only hardware evidence has a use for are not taken and ignored.
 #[test]
-fn options_of_hardware_evidence_need_a_policy() {
+fn without_a_policy_nothing_is_accepted() {
     let quote = vectors().join("intel-tdx/tdx_quote_v4.bin");
     let quote = quote.to_str().unwrap();
     for options in [["--at", "1"], ["--collateral", quote], ["--certs", quote], ["--policy", quote]]

@@ -1,7 +1,7 @@
 //! The data owner opens sessions.
 
+use crate::trust::VerifiedEnclave;
 use crate::{ClientError, Deployment, Identity, Session};
-use adyton_attest::VerifiedEnclave;
 use adyton_wire::digest::seed_commitment;
 use adyton_wire::message::OpenSession;
 use adyton_wire::seal::OpeningKey;

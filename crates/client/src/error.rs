@@ -1,6 +1,6 @@
 //! Why an owner stops.
 
-use adyton_attest::AppraisalError;
+use crate::trust::AppraisalError;
 use adyton_program::bundle::BundleError;
 use adyton_program::{DecodeError, VerifyError};
 use adyton_wire::WireError;

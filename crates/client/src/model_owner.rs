@@ -1,8 +1,8 @@
 //! The model owner encrypts a model and registers it.
 
 use crate::bundle::{self, Written};
+use crate::trust::VerifiedEnclave;
 use crate::{ClientError, Identity};
-use adyton_attest::VerifiedEnclave;
 use adyton_program::{ModelPrivacy, VerifiedProgram};
 use adyton_wire::digest::seed_commitment;
 use adyton_wire::message::RegisterDeployment;

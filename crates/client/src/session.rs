@@ -2,8 +2,8 @@
 
 use crate::bundle::{self, Written};
 use crate::data_owner::OpeningSession;
+use crate::trust::VerifiedEnclave;
 use crate::{ClientError, Deployment, layout};
-use adyton_attest::VerifiedEnclave;
 use adyton_wire::message::Released;
 use adyton_wire::seal::OpeningKey;
 use adyton_wire::statement::{

@@ -3,40 +3,65 @@
 
 mod common;
 
-use adyton_attest::AppraisalPolicy;
-use adyton_client::trust::Challenge;
+use adyton_appraise::{Bytes, Policy as Appraisal, TrustStore};
+use adyton_client::trust::{AppraisalError, Challenge, Trust};
 use adyton_client::{ClientError, DataOwner, Deployment, Identity, Job, ModelOwner, Session};
-use adyton_wire::message::{OpenSession, Released};
+use adyton_wire::message::{Evidence, OpenSession, Released};
 use adyton_wire::seal::SealingKey;
 use adyton_wire::statement::{
     AuditHead, Checks, DeploymentRegistered, ReceiptStatement, ResultPayload, SessionOpened,
     SessionStatement, Statement, Values,
 };
 use adyton_wire::{DeploymentId, InstanceId, JobId, Nonce, ObjectId, Signed, SigningKey};
-use common::{Enclave, OUTPUTS, Published, policy, publish};
+use common::{Enclave, NOW, OUTPUTS, Published, policy, publish};
 
 #[test]
-fn evidence_is_believed_only_for_its_nonce_and_policy() {
+fn evidence_is_believed_only_for_its_nonce_policy_and_root() {
     let enclave = Enclave::new();
     let nonce = Nonce([9; 32]);
     let evidence = enclave.evidence(nonce);
-    let judge = |nonce: Nonce, evidence: &[u8], policy: &AppraisalPolicy| {
-        Challenge::of_nonce(nonce).appraise(evidence, policy)
+    let judge = |nonce: Nonce, evidence: &[u8], trust: &Trust| {
+        Challenge::of_nonce(nonce).appraise(evidence, trust, NOW)
     };
-    assert!(judge(nonce, &evidence, &enclave.policy).is_ok());
-    let refused = |result: Result<_, ClientError>| {
-        assert!(matches!(result, Err(ClientError::Appraisal(_))), "{result:?}");
+    let verified = judge(nonce, &evidence, &enclave.trust).unwrap();
+    assert_eq!(verified.signing_key(), &enclave.signing.public_key());
+    assert!(verified.claims().simulated);
+    let error = |result: Result<_, ClientError>| match result {
+        Err(ClientError::Appraisal(error)) => error,
+        other => panic!("{other:?}"),
     };
-    refused(judge(Nonce([8; 32]), &evidence, &enclave.policy));
-    refused(judge(nonce, &evidence, &AppraisalPolicy::default()));
-    let unnamed = AppraisalPolicy { allow_simulated: false, ..enclave.policy.clone() };
-    refused(judge(nonce, &evidence, &unnamed));
-    refused(judge(nonce, &evidence, &AppraisalPolicy::simulated([])));
+    let codes = |error: AppraisalError| match error {
+        AppraisalError::Refused { reasons, .. } => reasons.iter().map(|r| r.code).collect(),
+        AppraisalError::Verification(error) => vec![error.code],
+        other => panic!("{other:?}"),
+    };
+    let other = error(judge(Nonce([8; 32]), &evidence, &enclave.trust));
+    assert_eq!(other, AppraisalError::Nonce);
+    // The trust store alone sets the simulated platform apart: production's believes nothing of it.
+    let production = Trust { roots: TrustStore::production(), ..enclave.trust.clone() };
+    assert_eq!(codes(error(judge(nonce, &evidence, &production))), ["untrusted-root"]);
+    let empty = Trust { policy: Appraisal::default(), ..enclave.trust.clone() };
+    assert!(codes(error(judge(nonce, &evidence, &empty))).contains(&"kind"));
+    let mut unnamed = enclave.trust.clone();
+    unnamed.policy.accept.values_mut().for_each(|rule| rule.allow.clear());
+    assert_eq!(codes(error(judge(nonce, &evidence, &unnamed))), ["simulated"]);
+    let program = Trust::simulated([Bytes::from([1; 48])]).unwrap();
+    assert_eq!(codes(error(judge(nonce, &evidence, &program))), ["measurement"]);
+
+    let bent = |bend: &dyn Fn(&mut Evidence)| {
+        let mut evidence = Evidence::decode(&evidence).unwrap();
+        bend(&mut evidence);
+        error(judge(nonce, &evidence.encode(), &enclave.trust))
+    };
+    let real = bent(&|e| e.statement.simulated = false);
+    assert_eq!(real, AppraisalError::Simulated);
+    assert!(matches!(bent(&|e| e.kind = "sgx".into()), AppraisalError::Kind { .. }));
+    let keys = bent(&|e| e.statement.signing_key = SigningKey::from_seed(&[9; 32]).public_key());
+    assert_eq!(codes(keys), ["report-data"]);
+    assert_eq!(codes(bent(&|e| e.statement.epoch = 2)), ["report-data"]);
+    assert_eq!(codes(bent(&|e| e.evidence[0x90] ^= 1)), ["bad-signature"]);
     let cut = &evidence[..evidence.len() - 1];
-    assert!(matches!(
-        judge(nonce, cut, &enclave.policy),
-        Err(ClientError::Message { .. } | ClientError::Appraisal(_))
-    ));
+    assert!(matches!(judge(nonce, cut, &enclave.trust), Err(ClientError::Message { .. })));
 }
 
 #[test]

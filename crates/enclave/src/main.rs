@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use adyton_attest::{Platform, Simulated};
+use adyton_attest::{Places, Platform, PlatformName};
 use adyton_enclave::{Enclave, Field, Level, SystemClock, VERSION, harden, log, serve};
 use adyton_wire::Address;
 use lexopt::prelude::{Long, Short, ValueExt};
@@ -14,7 +14,7 @@ use lexopt::prelude::{Long, Short, ValueExt};
 const HELP: &str = "\
 The enclave of Adyton: makes evaluation keys and releases results, under the policies of the model owners.
 
-Usage: adyton-enclave --listen ADDRESS --state DIR --simulated [--platform-dir DIR]
+Usage: adyton-enclave --listen ADDRESS --state DIR --platform NAME [--platform-path PATH]
 
 Options:
   --listen ADDRESS    Where the host reaches it: unix:PATH (open to this user alone) or tcp:HOST:PORT.
@@ -22,23 +22,33 @@ Options:
                       Keep it to the loopback or a private network all the same.
   --state DIR         Folder of the sealed state. It survives kills and restarts; one process at a time.
                       An older copy put back in its place is refused.
-  --simulated         The platform: simulated. IT PROTECTS NOTHING. Its root key is public, its sealing key and
-                      counter are plain files. For development and tests; owners refuse it unless they allow
-                      it by name. There is no default: without a named platform the enclave does not start.
-  --platform-dir DIR  Where the simulated platform keeps its files [default: simulated-platform in the state folder].
-                      Put it elsewhere, and a state folder restored from a backup is seen to be old.
+  --platform NAME     What vouches for this program. There is no default. One of:
+                      tdx, snp    Linux's configfs-tsm (/sys/kernel/config/tsm/report)
+                      nitro       the Nitro Secure Module (/dev/nsm)
+                      sgx         Gramine's attestation files (/dev/attestation)
+                      tpm         a TPM 2.0 (/dev/tpmrm0): vouches for what was booted, keeps nobody out of the memory
+                      auto        the first of sgx, nitro, tdx or snp, tpm that this machine offers
+                      simulated   PROTECTS NOTHING (where this build has it): its keys are public or plain files. For
+                                  development and tests; owners refuse it unless they allow it by name
+                      Only sgx has a sealing key that outlives the process, and no counter. With tdx, snp, nitro and tpm the
+                      state ends with the process: owners register anew, and --state must name a new folder.
+  --platform-path PATH  Where the platform's folder, device or socket is, when not in its usual place. Of the simulated one: the
+                      folder of its files [default: simulated-platform in the state folder]; put it elsewhere, and a
+                      state folder restored from a backup is seen to be old.
+  --simulated         Short for --platform simulated.
   -h, --help          This text.
   -V, --version       The version.
 
 Example:
-  adyton-enclave --listen unix:/run/adyton/enclave.sock --state /var/lib/adyton/enclave --simulated
+  adyton-enclave --listen unix:/run/adyton/enclave.sock --state /var/lib/adyton/enclave --platform auto
 
 Log lines on standard error are JSON objects: time, level, event, and public ids and numbers.";
 
 struct Arguments {
     listen: Address,
     state: PathBuf,
-    platform: PathBuf,
+    platform: PlatformName,
+    platform_path: Option<PathBuf>,
 }
 
 enum Command {
@@ -47,14 +57,18 @@ enum Command {
 }
 
 fn arguments() -> Result<Command, Box<dyn Error>> {
-    let (mut listen, mut state, mut platform, mut simulated) = (None, None, None, false);
+    let (mut listen, mut state, mut platform, mut platform_path) = (None, None, None, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("listen") => listen = Some(parser.value()?.parse()?),
             Long("state") => state = Some(PathBuf::from(parser.value()?)),
-            Long("simulated") => simulated = true,
-            Long("platform-dir") => platform = Some(PathBuf::from(parser.value()?)),
+            // By name, so that a build without it says what there is.
+            Long("simulated") => platform = Some("simulated".parse()?),
+            Long("platform") => platform = Some(parser.value()?.parse()?),
+            Long("platform-path" | "platform-dir") => {
+                platform_path = Some(PathBuf::from(parser.value()?))
+            }
             Short('h') | Long("help") => return Ok(Command::Print(HELP.to_owned())),
             Short('V') | Long("version") => {
                 return Ok(Command::Print(format!("adyton-enclave {VERSION}")));
@@ -62,17 +76,51 @@ fn arguments() -> Result<Command, Box<dyn Error>> {
             other => return Err(other.unexpected().into()),
         }
     }
-    if !simulated {
-        return Err(
-            "name a platform: --simulated is the one there is, and it protects nothing".into()
-        );
+    if platform == Some(PlatformName::Auto) && platform_path.is_some() {
+        return Err("--platform-path is of one platform: name it by --platform".into());
     }
-    let state: PathBuf = state.ok_or("where shall the state be? --state DIR")?;
     Ok(Command::Run(Arguments {
         listen: listen.ok_or("where shall it listen? --listen unix:PATH or tcp:HOST:PORT")?,
-        platform: platform.unwrap_or_else(|| state.join("simulated-platform")),
-        state,
+        platform: platform
+            .ok_or("name a platform: --platform auto takes the one that this machine offers")?,
+        platform_path,
+        state: state.ok_or("where shall the state be? --state DIR")?,
     }))
+}
+
+/// Opens the named platform, and says in the log what it does not give.
+fn platform(arguments: &Arguments) -> Result<Arc<dyn Platform>, Box<dyn Error>> {
+    let path = arguments.platform_path.as_deref();
+    let platform: Box<dyn Platform> = match arguments.platform {
+        #[cfg(feature = "simulated")]
+        PlatformName::Simulated => {
+            let own = arguments.state.join("simulated-platform");
+            Box::new(adyton_attest::Simulated::open(path.unwrap_or(&own))?)
+        }
+        name => {
+            let usual = Places::default();
+            adyton_attest::open(name, &path.map_or(usual.clone(), |path| usual.with(name, path)))?
+        }
+    };
+    let warn = |event, consequence: &str| {
+        log(Level::Warn, event, &[("consequence", Field::Text(&consequence))]);
+    };
+    if platform.simulated() {
+        warn("simulated-platform", "this protects nothing");
+    }
+    if !platform.lasting() {
+        warn(
+            "sealing-key-of-the-process",
+            "the state ends with this process: owners register anew after a restart",
+        );
+    } else if platform.counter()?.is_none() {
+        warn(
+            "no-counter",
+            "a host that puts older state back is not seen: quotas and ledgers can be rolled back",
+        );
+    }
+    log(Level::Info, "platform", &[("kind", Field::Text(&platform.kind()))]);
+    Ok(platform.into())
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
@@ -95,12 +143,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             ],
         );
     }
-    let platform = Arc::new(Simulated::open(&arguments.platform)?) as Arc<dyn Platform>;
-    log(
-        Level::Warn,
-        "simulated-platform",
-        &[("consequence", Field::Text(&"this protects nothing"))],
-    );
+    let platform = platform(arguments)?;
     let enclave = Enclave::open(&arguments.state, platform, Box::new(SystemClock))?;
     log(
         Level::Info,

@@ -226,7 +226,7 @@ impl Enclave {
             instance: identity.instance,
             epoch: identity.epoch,
             version: VERSION.to_owned(),
-            simulated: self.platform.kind() == adyton_attest::SIMULATED,
+            simulated: self.platform.simulated(),
         };
         drop(core);
         let evidence =

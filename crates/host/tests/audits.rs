@@ -7,10 +7,10 @@ mod common;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use adyton_attest::VerifiedEnclave;
 use adyton_auditor::{AuditError, Sources, Task};
 use adyton_client::Identity;
 use adyton_client::transport::{AuditWork, Host};
+use adyton_client::trust::VerifiedEnclave;
 use adyton_wire::message::{AuditProof, Released};
 use adyton_wire::statement::{
     AUDIT_RATE_ALL, AuditDemand, AuditPolicy, DeploymentStatement, Policy,

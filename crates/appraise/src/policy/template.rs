@@ -1,6 +1,8 @@
 //! A policy from evidence.
 
 use super::{Allowance, Policy, Rule, identifying};
+#[cfg(feature = "simulated")]
+use crate::claims::Bytes;
 use crate::claims::{Claims, Kind, TcbStatus};
 
 /// Seconds before an expiry from which on templates warn: one week.
@@ -16,6 +18,24 @@ impl Policy {
             policy.accept.insert(kind, Rule { measurements, ..Rule::default() });
         }
         policy
+    }
+
+    /// A policy for one of these programs on the simulated platform, which protects nothing, and for nothing else.
+    #[cfg(feature = "simulated")]
+    pub fn simulated(programs: impl IntoIterator<Item = Bytes>) -> Self {
+        let launch = ("launch".to_owned(), programs.into_iter().collect());
+        let rule = Rule {
+            roots: vec![crate::roots::SIMULATED.to_owned()],
+            generations: vec!["Milan".to_owned()],
+            measurements: [launch].into(),
+            tcb_statuses: vec![TcbStatus::Unknown],
+            allow: vec![Allowance::Simulated],
+            vmpl: vec![0],
+            ..Rule::default()
+        };
+        let mut policy = Self { warn_before_expiry_seconds: WARN, ..Self::default() };
+        policy.accept.insert(Kind::SevSnp, rule);
+        policy.canonical()
     }
 
     /// A policy for the program of these claims and no other: its root (by key), generation, privilege level and the program's

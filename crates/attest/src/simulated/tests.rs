@@ -1,77 +1,54 @@
 use super::*;
-use crate::{AppraisalError, AppraisalPolicy, appraise};
-use adyton_wire::message::Evidence;
-use adyton_wire::seal::OpeningKey;
-use adyton_wire::statement::EvidenceStatement;
-use adyton_wire::{InstanceId, Nonce};
+use adyton_appraise::{Bytes, Endorsements, Kind, TrustStore, UnixTime, VerifyError, verify};
 
-const NONCE: Nonce = Nonce([7; 32]);
+const NOW: UnixTime = UnixTime(1_780_000_000);
 
-fn evidence(platform: &Simulated) -> Evidence {
-    let statement = EvidenceStatement {
-        nonce: NONCE,
-        signing_key: SigningKey::from_seed(&[1; 32]).public_key(),
-        sealing_key: OpeningKey::from_seed(&[2; 32]).unwrap().public_key().as_bytes().to_vec(),
-        instance: InstanceId([3; 16]),
-        epoch: 1,
-        version: "0.1.0".to_owned(),
-        simulated: true,
-    };
-    Evidence {
-        kind: platform.kind().to_owned(),
-        evidence: platform.evidence(&statement.report_data()).unwrap(),
-        statement,
-    }
-}
-
-fn platform() -> (tempfile::TempDir, Simulated, AppraisalPolicy) {
+fn platform() -> (tempfile::TempDir, Simulated) {
     let directory = tempfile::tempdir().unwrap();
     let platform = Simulated::open(directory.path()).unwrap();
+    (directory, platform)
+}
+
+fn claims(evidence: &[u8], store: &TrustStore) -> Result<adyton_appraise::Claims, VerifyError> {
+    verify(evidence, &Endorsements::default(), store, NOW)
+}
+
+#[test]
+fn evidence_verifies_under_the_test_root_alone() {
+    let (_directory, platform) = platform();
+    let evidence = platform.evidence(&[0x5A; 64]).unwrap();
+    let store = TrustStore::production().with_simulated().unwrap();
+    let claims = claims(&evidence, &store).unwrap();
+    assert_eq!(claims.kind, Kind::SevSnp);
+    assert_eq!(claims.kind.name(), platform.kind());
+    assert!(claims.simulated && claims.root.test && !claims.debug);
     let running = Simulated::measurement_of(&std::env::current_exe().unwrap()).unwrap();
-    (directory, platform, AppraisalPolicy::simulated([running]))
+    assert_eq!(claims.measurements["launch"], Bytes::from(running));
+    assert_eq!(claims.report_data, Bytes::from([0x5A; 64]));
+
+    let refused = super::tests::claims(&evidence, &TrustStore::production()).unwrap_err();
+    assert_eq!(refused.code, "untrusted-root");
 }
 
 #[test]
-fn evidence_of_the_running_program_is_accepted_by_name_only() {
-    let (_directory, platform, policy) = platform();
-    let evidence = evidence(&platform);
-    let verified = appraise(&evidence, &NONCE, &policy).unwrap();
-    assert_eq!(verified.signing_key(), &evidence.statement.signing_key);
-    assert!(verified.claims().simulated);
-
-    let refuse = |policy: &AppraisalPolicy| appraise(&evidence, &NONCE, policy).unwrap_err();
-    assert!(matches!(refuse(&AppraisalPolicy::default()), AppraisalError::Kind(_)));
-    let unnamed = AppraisalPolicy { allow_simulated: false, ..policy.clone() };
-    assert_eq!(refuse(&unnamed), AppraisalError::Simulated);
-    let any = AppraisalPolicy { measurements: Vec::new(), ..policy.clone() };
-    assert!(matches!(refuse(&any), AppraisalError::Measurement(_)));
-    let other = Nonce([8; 32]);
-    assert_eq!(appraise(&evidence, &other, &policy).unwrap_err(), AppraisalError::Nonce);
-}
-
-#[test]
-fn evidence_vouches_for_its_statement_alone() {
-    let (_directory, platform, policy) = platform();
-    let mut other = evidence(&platform);
-    other.statement.signing_key = SigningKey::from_seed(&[9; 32]).public_key();
-    assert_eq!(appraise(&other, &NONCE, &policy).unwrap_err(), AppraisalError::ReportData);
-    let mut real = evidence(&platform);
-    real.statement.simulated = false;
-    assert_eq!(appraise(&real, &NONCE, &policy).unwrap_err(), AppraisalError::Simulated);
-    let mut elsewhere = evidence(&platform);
-    elsewhere.kind = "sgx".to_owned();
-    let error = appraise(&elsewhere, &NONCE, &policy).unwrap_err();
-    assert!(matches!(error, AppraisalError::Verification(VerificationError::UnknownPlatform(_))));
-    for at in 0..evidence(&platform).evidence.len() {
-        let mut bent = evidence(&platform);
-        bent.evidence[at] ^= 1;
-        assert!(appraise(&bent, &NONCE, &policy).is_err(), "byte {at}");
+fn every_flipped_byte_of_the_report_is_refused_or_lies_in_padding() {
+    let (_directory, platform) = platform();
+    let evidence = platform.evidence(&[0x5A; 64]).unwrap();
+    let store = TrustStore::empty().with_simulated().unwrap();
+    let honest = claims(&evidence, &store).unwrap();
+    for at in 0..1184 {
+        let mut bent = evidence.clone();
+        bent[at] ^= 1;
+        match claims(&bent, &store) {
+            Err(_) => {}
+            Ok(same) => assert_eq!(same, honest, "byte {at}"),
+        }
     }
 }
 
 #[test]
 fn the_platform_keeps_its_secret_and_its_counter() {
-    let (directory, platform, _) = platform();
+    let (directory, platform) = platform();
     assert_eq!(platform.counter().unwrap(), Some(0));
     platform.advance_counter(5).unwrap();
     platform.advance_counter(5).unwrap();

@@ -14,10 +14,10 @@ use std::path::PathBuf;
 Examples:
   adyton keygen -o auditor.identity                                     its public key goes to the model owner (--auditor)
   adyton audit run --host http://127.0.0.1:7700 --allow-simulated --measurement $M
-  adyton audit run --host $URL --measurement $M --once --json           settle what is open now, then end
+  adyton audit run --host $URL --policy $P --once --json           settle what is open now, then end
   adyton audit proof --host $URL --deployment $ID -o failed.proof       the proof that a host keeps
   adyton audit verify failed.proof --enclave-key $KEY                   offline
-  adyton audit verify failed.proof --evidence evidence.adyton --measurement $M
+  adyton audit verify failed.proof --evidence evidence.adyton --policy $P
   adyton audit repeat failed.proof --host $URL --enclave-key $KEY       a third execution: who was right?
 
 An auditor should run where the host has no say. It needs the same memory and processors as the host, and no secret: it sees
@@ -104,7 +104,7 @@ pub(crate) struct EnclaveKey {
     #[arg(long, value_name = "HEX", required_unless_present = "evidence")]
     pub(crate) enclave_key: Option<String>,
 
-    /// The enclave's evidence (`adyton evidence fetch`), appraised by --measurement and --allow-simulated
+    /// The enclave's evidence (`adyton evidence fetch`), appraised by --policy, or by --measurement and --allow-simulated
     #[arg(long, value_name = "FILE", conflicts_with = "enclave_key")]
     pub(crate) evidence: Option<PathBuf>,
 

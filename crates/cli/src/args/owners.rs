@@ -1,20 +1,8 @@
 //! Commands of the two owners.
 
-use super::trust::Appraising;
+use super::trust::{Answering, Trust};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
-
-/// What an owner demands of an enclave before it seals a secret to it. Denies by default.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Trust {
-    /// Accept an enclave with this measurement (hex); may be repeated
-    #[arg(long = "measurement", value_name = "HEX")]
-    pub(crate) measurements: Vec<String>,
-
-    /// Accept SIMULATED evidence, which proves nothing: for trying things out only
-    #[arg(long)]
-    pub(crate) allow_simulated: bool,
-}
 
 /// How to reach the host, and who one is.
 #[derive(Args, Clone, Debug)]
@@ -36,10 +24,10 @@ pub(crate) struct Connection {
 #[command(after_long_help = "\
 Examples:
   adyton publish mlp --host http://127.0.0.1:7700 --allow-simulated --measurement $M --allow-owner any
-  adyton publish mlp --host $URL --measurement $M --allow-owner $KEY --max-jobs 100 --output label
-  adyton publish mlp --host $URL --measurement $M --allow-owner any --audit-rate 0.1 --auditor $AUDITOR
+  adyton publish mlp --host $URL --policy $P --allow-owner $KEY --max-jobs 100 --output label
+  adyton publish mlp --host $URL --policy $P --allow-owner any --audit-rate 0.1 --auditor $AUDITOR
 
-$M is the enclave's measurement (`adyton enclave --help`, or `adyton evidence show`); $KEY is what the data owner's
+$P is a policy (`adyton policy new`), $M the enclave's measurement (`adyton evidence show`); $KEY is what the data owner's
 `adyton keygen` prints. The deployment id that is printed goes to the data owners.")]
 pub(crate) struct Publish {
     /// The directory that `adyton compile` made
@@ -170,11 +158,11 @@ pub(crate) enum InferOutput {
 #[command(after_long_help = "\
 Examples:
   adyton infer --host http://127.0.0.1:7700 --deployment $ID --allow-simulated --measurement $M digits.npy
-  adyton infer --host $URL --deployment $ID --measurement $M a.png b.png --output logits
-  adyton infer --host $URL --deployment $ID --measurement $M t10k-images-idx3-ubyte --limit 64 --out logits.npy
-  adyton infer --host $URL --deployment $ID --measurement $M mine.npy --canaries 8 --canary-inputs known.npy \\
+  adyton infer --host $URL --deployment $ID --policy $P a.png b.png --output logits
+  adyton infer --host $URL --deployment $ID --policy $P t10k-images-idx3-ubyte --limit 64 --out logits.npy
+  adyton infer --host $URL --deployment $ID --policy $P mine.npy --canaries 8 --canary-inputs known.npy \\
       --canary-answers answers.npy                                         known inputs in 8 random lanes, checked
-  adyton infer --host $URL --deployment $ID --measurement $M --collect     results of an interrupted run
+  adyton infer --host $URL --deployment $ID --policy $P --collect     results of an interrupted run
 
 $ID is what `adyton publish` printed.")]
 pub(crate) struct Infer {
@@ -247,11 +235,13 @@ Examples:
   adyton evidence fetch --host http://127.0.0.1:7700 -o evidence.adyton
   adyton evidence show evidence.adyton
   adyton evidence verify evidence.adyton --measurement $M --allow-simulated
+  adyton evidence verify evidence.adyton --policy policy.json --collateral collateral.json
   adyton evidence verify quote.bin --collateral collateral.json --policy policy.json --at 2025-07-01T00:00:00Z
   adyton evidence verify report.bin --certs vcek.der --policy policy.json --at 2025-07-01T00:00:00Z --json
 
-With --policy, FILE is hardware evidence of any known format, told by its content: SGX and TDX quotes, SNP reports, Nitro
-documents, TPM 2.0 quotes, Azure's vTPM bundles; raw, as hex or base64, or in a cloud's JSON. Nothing is fetched.")]
+FILE is what `fetch` wrote, or evidence of any known format, told by its content: SGX and TDX quotes, SNP reports, Nitro
+documents, TPM 2.0 quotes, Azure's vTPM bundles; raw, as hex or base64, or in a cloud's JSON. Nothing is fetched. The simulated
+platform's evidence is an SNP report under a test root of ours; what proves something differs from it in that root alone.")]
 pub(crate) struct Evidence {
     #[command(subcommand)]
     pub(crate) command: EvidenceCommand,
@@ -278,12 +268,12 @@ pub(crate) enum EvidenceCommand {
     },
     /// Appraise evidence: vendor root, measurement, freshness, binding of the keys
     Verify {
-        /// The file that `fetch` wrote; with --policy, hardware evidence of any known format
+        /// The file that `fetch` wrote, or evidence of any known format
         file: PathBuf,
         #[command(flatten)]
-        trust: Trust,
+        trust: Box<Trust>,
         #[command(flatten)]
-        appraising: Box<Appraising>,
+        answering: Answering,
     },
 }
 

@@ -21,27 +21,43 @@ pub(crate) struct Endorsing {
     #[arg(long = "root", value_name = "VENDOR=FILE", value_parser = extra_root)]
     pub(crate) roots: Vec<(Vendor, PathBuf)>,
 
-    /// Verify as of this time, such as 2025-07-01T12:00:00Z (or seconds since 1970)
+    /// Verify as of this time, such as 2025-07-01T12:00:00Z (or seconds since 1970) [default: now]
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<UnixTime>,
 }
 
-/// What `evidence verify` holds hardware evidence against.
+/// What is demanded of an enclave before a secret is sealed to it. Denies by default.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Appraising {
-    /// Verify hardware evidence of any known format by this policy (`adyton policy new`)
-    #[arg(long, value_name = "FILE", requires = "at", conflicts_with_all = ["measurements", "allow_simulated"])]
-    pub(crate) policy: Option<PathBuf>,
+pub(crate) struct Trust {
+    /// Accept what this policy accepts (`adyton policy new`)
+    #[arg(long = "policy", value_name = "FILE")]
+    #[cfg_attr(feature = "simulated", arg(conflicts_with = "measurements"))]
+    pub(crate) appraisal: Option<PathBuf>,
+
+    /// Accept SIMULATED evidence, which proves nothing: for trying things out only. Without --policy, by the built-in policy for
+    /// the programs of --measurement
+    #[cfg(feature = "simulated")]
+    #[arg(long)]
+    pub(crate) allow_simulated: bool,
+
+    /// With --allow-simulated: accept an enclave with this measurement (hex); may be repeated
+    #[cfg(feature = "simulated")]
+    #[arg(long = "measurement", value_name = "HEX", value_parser = hex)]
+    pub(crate) measurements: Vec<Bytes>,
 
     #[command(flatten)]
     pub(crate) endorsing: Endorsing,
+}
 
-    /// Expect this report data (hex; shorter than the field, it is followed by zeros)
-    #[arg(long, value_name = "HEX", requires = "policy", value_parser = hex)]
+/// What evidence that an enclave did not hand out to us must answer.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Answering {
+    /// Expect this report data (hex; shorter than the field, it is followed by zeros). What `fetch` stored expects its own
+    #[arg(long, value_name = "HEX", value_parser = hex)]
     pub(crate) report_data: Option<Bytes>,
 
     /// Expect this nonce (hex; Nitro)
-    #[arg(long, value_name = "HEX", requires = "policy", value_parser = hex)]
+    #[arg(long, value_name = "HEX", value_parser = hex)]
     pub(crate) nonce: Option<Bytes>,
 }
 
@@ -90,7 +106,7 @@ pub(crate) struct PolicyNew {
     pub(crate) output: Option<PathBuf>,
 
     /// Accept the program of this evidence, which is verified first
-    #[arg(long, value_name = "EVIDENCE", requires = "at")]
+    #[arg(long, value_name = "EVIDENCE")]
     pub(crate) from: Option<PathBuf>,
 
     #[command(flatten)]

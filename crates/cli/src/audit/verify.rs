@@ -52,8 +52,8 @@ fn enclave_key(args: &EnclaveKey) -> Result<PublicKey, CliError> {
         reason: "the enclave's signing key or its --evidence is needed".into(),
     })?;
     let (nonce, evidence) = evidence::read(path)?;
-    let policy = trust::policy(&args.trust)?;
-    let enclave = trust::appraise(Challenge::of_nonce(nonce), &evidence, &policy)?;
+    let (demanded, at) = trust::demanded(&args.trust)?;
+    let enclave = trust::appraise(Challenge::of_nonce(nonce), &evidence, &demanded, at)?;
     Ok(*enclave.signing_key())
 }
 

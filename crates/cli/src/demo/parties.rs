@@ -9,6 +9,7 @@ use crate::process::{Child, Launch, Sibling};
 use crate::progress::Progress;
 use crate::samples;
 use crate::shipped::{self, Shipped};
+use adyton_appraise::Bytes;
 use adyton_attest::Simulated;
 use adyton_client::transport::Host as HostClient;
 use adyton_rpc::v1::StatsReply;
@@ -67,7 +68,7 @@ pub(crate) fn measurement() -> Result<String, CliError> {
     Sibling::Host.find()?;
     let enclave = Sibling::Enclave.find()?;
     Simulated::measurement_of(&enclave)
-        .map(|measurement| measurement.to_string())
+        .map(|measurement| Bytes::from(measurement).to_string())
         .map_err(CliError::part("the enclave's program cannot be measured"))
 }
 

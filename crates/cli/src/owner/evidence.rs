@@ -2,12 +2,14 @@
 
 mod verify;
 
-use super::{block_on, connect, trust};
-use crate::args::{Appraising, Connection, Endorsing, Evidence, EvidenceCommand};
+use super::{block_on, connect};
+use crate::appraisal;
+use crate::args::{Connection, Evidence, EvidenceCommand};
 use crate::error::CliError;
 use crate::output;
-use adyton_attest::Claims;
-use adyton_client::trust::Challenge;
+use adyton_appraise::policy::{identifying, is_of};
+use adyton_appraise::{Claims, Endorsements, TrustStore, UnixTime};
+use adyton_client::trust::{Challenge, bound_data};
 use adyton_wire::Nonce;
 use adyton_wire::message::Evidence as WireEvidence;
 use serde::Serialize;
@@ -16,7 +18,7 @@ use std::path::Path;
 /// First eight bytes of an evidence file; the nonce and wire's `Evidence` follow.
 const MAGIC: &[u8; 8] = b"ADYTEVID";
 /// Largest evidence file, bytes.
-const MAX_LEN: u64 = 1 << 20;
+const MAX_LEN: usize = 1 << 20;
 
 /// Runs one of the evidence commands.
 pub(crate) fn run(args: &Evidence) -> Result<(), CliError> {
@@ -33,38 +35,9 @@ pub(crate) fn run(args: &Evidence) -> Result<(), CliError> {
             Ok(())
         }
         EvidenceCommand::Show { file } => show(file, args.json),
-        EvidenceCommand::Verify { file, trust, appraising } => {
-            if let Some(policy) = &appraising.policy {
-                return verify::run(file, policy, appraising, args.json);
-            }
-            needs_policy(appraising)?;
-            let (nonce, evidence) = read(file)?;
-            let policy = trust::policy(trust)?;
-            trust::appraise(Challenge::of_nonce(nonce), &evidence, &policy)?;
-            print(&nonce, &evidence, args.json)?;
-            output::note("The evidence satisfies the policy.");
-            Ok(())
+        EvidenceCommand::Verify { file, trust, answering } => {
+            verify::run(file, trust, answering, args.json)
         }
-    }
-}
-
-/// What only hardware evidence has a use for is given with a policy alone: an option that did nothing would mislead.
-fn needs_policy(appraising: &Appraising) -> Result<(), CliError> {
-    let Endorsing { collateral, certificates, roots, at } = &appraising.endorsing;
-    let path = |path: &Path| path.display().to_string();
-    let given = [
-        ("--collateral", collateral.first().map(|file| path(file))),
-        ("--certs", certificates.first().map(|file| path(file))),
-        ("--root", roots.first().map(|(_, file)| path(file))),
-        ("--at", at.map(|at| at.to_string())),
-    ];
-    match given.into_iter().find_map(|(what, value)| Some((what, value?))) {
-        None => Ok(()),
-        Some((what, value)) => Err(CliError::Argument {
-            what,
-            value,
-            reason: "it goes with --policy, for hardware evidence".to_owned(),
-        }),
     }
 }
 
@@ -88,19 +61,51 @@ async fn fetch(connection: &Connection) -> Result<(Nonce, Vec<u8>), CliError> {
 
 /// Nonce and evidence of a file of `evidence fetch`.
 pub(crate) fn read(path: &Path) -> Result<(Nonce, Vec<u8>), CliError> {
-    let malformed =
-        |reason: &str| CliError::Content { path: path.to_owned(), reason: reason.to_owned() };
-    let length = std::fs::metadata(path).map_err(CliError::file("read", path))?.len();
-    if length > MAX_LEN {
-        return Err(malformed("too large for evidence"));
-    }
-    let bytes = std::fs::read(path).map_err(CliError::file("read", path))?;
-    let rest = bytes.strip_prefix(MAGIC.as_slice());
-    let rest = rest.ok_or_else(|| malformed("not a file of `adyton evidence fetch`"))?;
-    let (nonce, evidence) =
-        rest.split_at_checked(32).ok_or_else(|| malformed("it ends within the nonce"))?;
+    let bytes = appraisal::read(path, MAX_LEN)?;
+    opened(path, &bytes)?.ok_or_else(|| CliError::Content {
+        path: path.to_owned(),
+        reason: "not a file of `adyton evidence fetch`".to_owned(),
+    })
+}
+
+/// Nonce and wire's `Evidence` of what `fetch` stored; nothing where the bytes are something else.
+fn opened(path: &Path, bytes: &[u8]) -> Result<Option<(Nonce, Vec<u8>)>, CliError> {
+    let Some(rest) = bytes.strip_prefix(MAGIC.as_slice()) else { return Ok(None) };
+    let (nonce, evidence) = rest.split_at_checked(32).ok_or_else(|| CliError::Content {
+        path: path.to_owned(),
+        reason: "it ends within the nonce".to_owned(),
+    })?;
     let nonce = Nonce::from_slice(nonce).map_err(CliError::part("the nonce"))?;
-    Ok((nonce, evidence.to_vec()))
+    Ok(Some((nonce, evidence.to_vec())))
+}
+
+/// Claims of an enclave's evidence as of now, for showing: under the vendors' roots, and the test root if this build knows one.
+fn shown(evidence: &WireEvidence) -> Result<Option<Claims>, CliError> {
+    let roots = TrustStore::production();
+    #[cfg(feature = "simulated")]
+    let roots = roots.with_simulated().map_err(CliError::part("the test root"))?;
+    let at: UnixTime = appraisal::now()?;
+    Ok(adyton_appraise::verify(&evidence.evidence, &Endorsements::default(), &roots, at).ok())
+}
+
+/// What identifies the program, each measurement by its name.
+fn program(claims: &Claims) -> String {
+    let groups = identifying(claims.kind);
+    let of_program = |name: &str| groups.iter().any(|group| is_of(group, name));
+    let named: Vec<(&String, String)> = claims
+        .measurements
+        .iter()
+        .filter(|(name, _)| of_program(name))
+        .map(|(name, value)| (name, value.to_string()))
+        .collect();
+    match named.as_slice() {
+        [(_, one)] => one.clone(),
+        several => {
+            let told: Vec<String> =
+                several.iter().map(|(n, value)| format!("{n}={value}")).collect();
+            told.join(" ")
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -122,15 +127,15 @@ struct Report {
 fn print(nonce: &Nonce, evidence: &[u8], json: bool) -> Result<(), CliError> {
     let evidence =
         WireEvidence::decode(evidence).map_err(CliError::part("the evidence is malformed"))?;
-    let claims: Option<Claims> = adyton_attest::verify(&evidence).ok();
+    let claims = shown(&evidence)?;
     let statement = &evidence.statement;
     let report = Report {
         platform: evidence.kind.clone(),
         simulated: statement.simulated,
-        measurement: claims.as_ref().map(|c| c.measurement.to_string()),
+        measurement: claims.as_ref().map(program),
         debug: claims.as_ref().map(|c| c.debug),
         signatures_verify: claims.is_some(),
-        binds_statement: claims.is_some_and(|c| c.report_data == statement.report_data()),
+        binds_statement: claims.is_some_and(|c| c.report_data.0 == bound_data(c.kind, statement)),
         answers_nonce: statement.nonce == *nonce,
         nonce: statement.nonce.to_string(),
         signing_key: statement.signing_key.to_string(),

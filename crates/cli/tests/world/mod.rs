@@ -63,7 +63,8 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let program = adyton.with_file_name("adyton-enclave");
-        let measurement = adyton_attest::Simulated::measurement_of(&program).unwrap().to_string();
+        let measurement = adyton_attest::Simulated::measurement_of(&program).unwrap();
+        let measurement = adyton_appraise::Bytes::from(measurement).to_string();
         let url = format!("http://127.0.0.1:{port}");
         let mut world = Self { folder, adyton, url, measurement, result_bytes: 0, servers: None };
         world.start();

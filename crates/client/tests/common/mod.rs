@@ -1,7 +1,8 @@
 //! A small program and an enclave's side of the protocol, played by the test.
 
-use adyton_attest::{AppraisalPolicy, EvidenceProvider, Simulated, VerifiedEnclave};
-use adyton_client::trust::Challenge;
+use adyton_appraise::{Bytes, UnixTime};
+use adyton_attest::{EvidenceProvider, Simulated};
+use adyton_client::trust::{Challenge, Trust, VerifiedEnclave};
 use adyton_client::{Deployment, Identity, ModelOwner, Written};
 use adyton_compiler::network::{Affine, Layer, Network, SparseMatrix};
 use adyton_compiler::plan::{CompileOptions, Compiled, compile};
@@ -11,6 +12,8 @@ use adyton_wire::seal::OpeningKey;
 use adyton_wire::statement::{DataOwners, EvidenceStatement, OutputForm, Policy};
 use adyton_wire::{InstanceId, Nonce, PublicKey, SigningKey};
 
+/// When evidence is verified.
+pub(crate) const NOW: UnixTime = UnixTime(1_780_000_000);
 /// Features of a sample.
 pub(crate) const FEATURES: usize = 6;
 /// Outputs of a sample.
@@ -42,7 +45,7 @@ pub(crate) struct Enclave {
     pub(crate) opening: OpeningKey,
     pub(crate) instance: InstanceId,
     platform: Simulated,
-    pub(crate) policy: AppraisalPolicy,
+    pub(crate) trust: Trust,
     _directory: tempfile::TempDir,
 }
 
@@ -56,7 +59,7 @@ impl Enclave {
             opening: OpeningKey::generate().unwrap(),
             instance: InstanceId([3; 16]),
             platform: Simulated::open(directory.path()).unwrap(),
-            policy: AppraisalPolicy::simulated([measurement]),
+            trust: Trust::simulated([Bytes::from(measurement)]).unwrap(),
             _directory: directory,
         }
     }
@@ -70,7 +73,7 @@ impl Enclave {
             instance: self.instance,
             epoch: 1,
             version: "test".into(),
-            simulated: true,
+            simulated: self.platform.simulated(),
         };
         let evidence = self.platform.evidence(&statement.report_data()).unwrap();
         Evidence { kind: self.platform.kind().into(), evidence, statement }.encode()
@@ -80,7 +83,7 @@ impl Enclave {
     pub(crate) fn appraised(&self) -> VerifiedEnclave {
         let challenge = Challenge::new().unwrap();
         let evidence = self.evidence(*challenge.nonce());
-        challenge.appraise(&evidence, &self.policy).unwrap()
+        challenge.appraise(&evidence, &self.trust, NOW).unwrap()
     }
 }
 

@@ -9,9 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use adyton_attest::{AppraisalPolicy, Simulated, VerifiedEnclave};
+use adyton_appraise::{Bytes, UnixTime};
+use adyton_attest::Simulated;
 use adyton_client::transport::{Host, JobOutcome, TransportError};
-use adyton_client::trust::Challenge;
+use adyton_client::trust::{Challenge, Trust, VerifiedEnclave};
 use adyton_client::{DataOwner, Deployment, Identity, Job, ModelOwner, Outcome, Session};
 use adyton_compiler::network::{Affine, Layer, Network, SparseMatrix};
 use adyton_compiler::plan::{CompileOptions, Compiled, compile};
@@ -156,12 +157,14 @@ impl World {
     /// The enclave, appraised; waits until it is there.
     pub async fn appraise(&self, host: &Host) -> VerifiedEnclave {
         let measurement = Simulated::measurement_of(enclave_program()).unwrap();
-        let policy = AppraisalPolicy::simulated([measurement]);
+        let trust = Trust::simulated([Bytes::from(measurement)]).unwrap();
         let started = Instant::now();
         loop {
             let challenge = Challenge::new().unwrap();
             match host.evidence(challenge.nonce()).await {
-                Ok(evidence) => return challenge.appraise(&evidence, &policy).unwrap(),
+                Ok(evidence) => {
+                    return challenge.appraise(&evidence, &trust, UnixTime(1_780_000_000)).unwrap();
+                }
                 Err(error) if started.elapsed() > PATIENCE => panic!("{error}"),
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }

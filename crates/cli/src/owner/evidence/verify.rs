@@ -1,13 +1,17 @@
-//! `adyton evidence verify --policy`: hardware evidence of any known format.
+//! `adyton evidence verify`: evidence of any known format, alone or as `fetch` stored it.
 
 use crate::appraisal;
-use crate::args::Appraising;
+use crate::args::{self, Answering};
 use crate::error::CliError;
 use crate::output::{self, Table};
+use crate::owner::trust;
 use adyton_appraise::{
-    Accepted, Claims, Expected, Kind, MAX_EVIDENCE, Reason, UnixTime, Verdict, appraise_challenged,
-    recognise,
+    Accepted, Claims, Expected, Kind, MAX_EVIDENCE, Reason, UnixTime, Verdict, VerifyError,
+    appraise_challenged, recognise, verify,
 };
+use adyton_client::ClientError;
+use adyton_client::trust::{AppraisalError, Challenge, Trust};
+use adyton_wire::Nonce;
 use serde::Serialize;
 use std::path::Path;
 
@@ -25,23 +29,18 @@ struct Report {
     policy: String,
 }
 
-/// Verifies the evidence in `file` and judges it by the policy.
+/// Verifies the evidence in `file` and judges it by what the command line demands.
 pub(super) fn run(
     file: &Path,
-    policy: &Path,
-    args: &Appraising,
+    trust: &args::Trust,
+    answering: &Answering,
     json: bool,
 ) -> Result<(), CliError> {
-    let at = args.endorsing.at.ok_or_else(|| CliError::Argument {
-        what: "--at",
-        value: String::new(),
-        reason: "a policy is held against evidence as of a time".to_owned(),
-    })?;
-    let policy = appraisal::policy(policy)?;
-    let hash = policy.hash().map_err(CliError::part("the policy has no hash"))?.to_string();
-    let evidence = appraisal::read(file, MAX_EVIDENCE)?;
+    let (trust, at) = trust::demanded(trust)?;
+    let bytes = appraisal::read(file, MAX_EVIDENCE)?;
+    let hash = trust.policy.hash().map_err(CliError::part("the policy has no hash"))?;
     let mut report = Report {
-        kind: recognise(&evidence).ok().map(|recognised| recognised.kind),
+        kind: None,
         signature_valid: false,
         verdict: "refused",
         reasons: Vec::new(),
@@ -49,27 +48,19 @@ pub(super) fn run(
         claims: None,
         expires_at: None,
         verified_at: at,
-        policy: hash,
+        policy: hash.to_string(),
     };
-    match appraisal::claims(&evidence, &args.endorsing, at)? {
-        Err(error) => {
-            report.reasons.push(Reason { code: error.code, sentence: error.what, help: error.help })
-        }
-        Ok(claims) => {
-            report.signature_valid = true;
-            let expected =
-                Expected { report_data: args.report_data.clone(), nonce: args.nonce.clone() };
-            match appraise_challenged(&claims, &policy, &expected, at) {
-                Verdict::Accepted(accepted) => report.accept(&accepted),
-                Verdict::Refused { reasons } => report.reasons = reasons,
-            }
-            report.claims = Some(claims);
-        }
+    match super::opened(file, &bytes)? {
+        None => report.judge(&bytes, &trust, answering),
+        Some((nonce, evidence)) => report.judge_enclave(nonce, &evidence, &trust, answering)?,
     }
     if json {
         output::json(&report)?;
     } else {
         output::text(&report.render())?;
+    }
+    if report.claims.as_ref().is_some_and(|claims| claims.simulated) {
+        output::note(trust::SIMULATED);
     }
     match report.reasons.len() {
         0 => Ok(()),
@@ -78,8 +69,80 @@ pub(super) fn run(
 }
 
 impl Report {
+    /// Evidence that came from elsewhere.
+    fn judge(&mut self, evidence: &[u8], trust: &Trust, answering: &Answering) {
+        self.kind = recognise(evidence).ok().map(|recognised| recognised.kind);
+        let at = self.verified_at;
+        let claims = match verify(evidence, &trust.endorsements, &trust.roots, at) {
+            Ok(claims) => claims,
+            Err(error) => return self.proves_nothing(error),
+        };
+        let Answering { report_data, nonce } = answering.clone();
+        match appraise_challenged(&claims, &trust.policy, &Expected { report_data, nonce }, at) {
+            Verdict::Accepted(accepted) => self.accept(&accepted),
+            Verdict::Refused { reasons } => self.refuse(claims, reasons),
+        }
+    }
+
+    /// Evidence that `fetch` stored: as owners' commands judge it, bound to the enclave's keys and to the nonce beside it.
+    fn judge_enclave(
+        &mut self,
+        nonce: Nonce,
+        evidence: &[u8],
+        trust: &Trust,
+        answering: &Answering,
+    ) -> Result<(), CliError> {
+        if answering.report_data.is_some() || answering.nonce.is_some() {
+            return Err(CliError::Argument {
+                what: "--report-data",
+                value: String::new(),
+                reason:
+                    "what `fetch` stored holds the report data and the nonce that it must answer"
+                        .to_owned(),
+            });
+        }
+        let refused = |code, sentence: String| Reason {
+            code,
+            sentence,
+            help: "challenge the enclave anew; trust nothing that it says until it answers rightly"
+                .to_owned(),
+        };
+        match Challenge::of_nonce(nonce).appraise(evidence, trust, self.verified_at) {
+            Ok(enclave) => self.accept(enclave.accepted()),
+            Err(ClientError::Appraisal(error)) => match error {
+                AppraisalError::Verification(error) => self.proves_nothing(error),
+                AppraisalError::Refused { reasons, claims } => self.refuse(*claims, reasons),
+                error @ AppraisalError::Nonce => {
+                    self.reasons.push(refused("nonce", error.to_string()));
+                }
+                error @ (AppraisalError::Kind { .. }
+                | AppraisalError::Simulated
+                | AppraisalError::SealingKey) => {
+                    self.reasons.push(refused("statement", error.to_string()));
+                }
+            },
+            Err(error) => return Err(CliError::part("the evidence is malformed")(error)),
+        }
+        Ok(())
+    }
+
+    fn proves_nothing(&mut self, error: VerifyError) {
+        let VerifyError { code, what, help, .. } = error;
+        self.reasons.push(Reason { code, sentence: what, help });
+    }
+
+    fn refuse(&mut self, claims: Claims, reasons: Vec<Reason>) {
+        self.signature_valid = true;
+        self.kind = Some(claims.kind);
+        self.claims = Some(claims);
+        self.reasons = reasons;
+    }
+
     fn accept(&mut self, accepted: &Accepted) {
         self.verdict = "accepted";
+        self.signature_valid = true;
+        self.kind = Some(accepted.claims().kind);
+        self.claims = Some(accepted.claims().clone());
         self.warnings = accepted.warnings().to_vec();
         self.expires_at = Some(accepted.expires_at());
     }

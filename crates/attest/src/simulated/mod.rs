@@ -1,10 +1,12 @@
-//! The simulated platform: for development and tests. **It protects nothing**: its root key is in this source, its sealing
-//! key and counter are files that anybody who can read and write them controls.
+//! The simulated platform: for development and tests. **It protects nothing**: its signing key is in this source, its
+//! sealing key and counter are files that anybody who can read and write them controls.
+//!
+//! Its evidence has a vendor's form, under a test root that no production trust store holds.
 
-use crate::claims::{Claims, Measurement, VerificationError};
-use crate::platform::{EvidenceProvider, Platform, PlatformError};
-use adyton_wire::statement::{Fields, Source, Statement};
-use adyton_wire::{PublicKey, Signed, SigningKey, WireError, digest, random_bytes};
+mod snp;
+
+use crate::platform::{EvidenceProvider, Platform, PlatformError, io};
+use adyton_wire::random_bytes;
 use sha2::{Digest, Sha384};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -18,52 +20,6 @@ const COUNTER: &str = "counter";
 /// The counter's file has two slots, each in a disk sector of its own, written in turn: a write that a crash tears leaves
 /// the slot before it. A slot is the number and its complement.
 const SLOT: usize = 512;
-
-/// What the simulated root signs in place of a vendor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Report {
-    measurement: [u8; 48],
-    report_data: [u8; 64],
-}
-
-impl Statement for Report {
-    const DOMAIN: &'static str = "adyton/v1/simulated-report";
-
-    fn write(&self, fields: &mut Fields) {
-        fields.bytes(&self.measurement);
-        fields.bytes(&self.report_data);
-    }
-
-    fn read(fields: &mut Source<'_>) -> Result<Self, WireError> {
-        Ok(Self {
-            measurement: fields.array("measurement")?,
-            report_data: fields.array("report data")?,
-        })
-    }
-}
-
-/// The root of all simulated platforms; its secret is no secret.
-fn root() -> SigningKey {
-    SigningKey::from_seed(&digest::sha256(b"adyton simulated platform: protects nothing"))
-}
-
-fn root_public_key() -> PublicKey {
-    root().public_key()
-}
-
-/// Verifies simulated evidence.
-pub(crate) fn verify(evidence: &[u8]) -> Result<Claims, VerificationError> {
-    let signed = Signed::<Report>::decode(evidence).map_err(|_| VerificationError::Malformed)?;
-    let report = signed.verify(&root_public_key()).map_err(|_| VerificationError::Signature)?;
-    Ok(Claims {
-        kind: crate::SIMULATED.to_owned(),
-        simulated: true,
-        debug: false,
-        measurement: Measurement::from_bytes(&report.measurement)
-            .ok_or(VerificationError::Malformed)?,
-        report_data: report.report_data,
-    })
-}
 
 /// Where the counter stands, and in which slot.
 struct Counter {
@@ -144,8 +100,8 @@ impl Simulated {
     ///
     /// # Errors
     /// [`PlatformError::Io`] when it cannot be read.
-    pub fn measurement_of(executable: &Path) -> Result<Measurement, PlatformError> {
-        Measurement::from_bytes(&measure(executable)?).ok_or(PlatformError::Damaged("measurement"))
+    pub fn measurement_of(executable: &Path) -> Result<[u8; 48], PlatformError> {
+        measure(executable)
     }
 }
 
@@ -157,12 +113,15 @@ impl std::fmt::Debug for Simulated {
 
 impl EvidenceProvider for Simulated {
     fn kind(&self) -> &'static str {
-        crate::SIMULATED
+        "sev-snp"
+    }
+
+    fn simulated(&self) -> bool {
+        true
     }
 
     fn evidence(&self, report_data: &[u8; 64]) -> Result<Vec<u8>, PlatformError> {
-        let report = Report { measurement: self.measurement, report_data: *report_data };
-        Ok(Signed::new(&report, &root()).encode())
+        snp::evidence(&self.measurement, report_data)
     }
 }
 
@@ -189,10 +148,6 @@ impl Platform for Simulated {
         (counter.at, counter.slot) = (to, other);
         Ok(())
     }
-}
-
-fn io(what: &'static str) -> impl Fn(std::io::Error) -> PlatformError {
-    move |source| PlatformError::Io { what, source }
 }
 
 /// SHA-384 of a file.
