@@ -136,7 +136,7 @@ fn it_does_not_start_without_a_named_platform() {
     assert!(!machine.path("state").exists());
     let help = Command::new(BINARY).arg("--help").output().unwrap();
     assert!(help.status.success());
-    assert!(String::from_utf8_lossy(&help.stdout).contains("IT PROTECTS NOTHING"));
+    assert!(String::from_utf8_lossy(&help.stdout).contains("PROTECTS NOTHING"));
 }
 
 /// Killed at any moment of registration, opening, key generation and release, it opens again, gives the same answers, and
