@@ -10,7 +10,7 @@ use adyton_ckks::{
     Encoder, EvaluationKeys, Evaluator, Gadget, KeySource, KeySpec, Parameters, ParametersLiteral,
     RingKind, Scale, Security, SwitchTerm, Weight,
 };
-use adyton_ckks_secret::{Decryptor, KeyGenerator, Randomness, SecretKey};
+use adyton_ckks_secret::{Decryptor, KeyGenerator, Masks, Randomness, SecretKey};
 use adyton_ring::ntt_primes;
 
 /// Terms of a sum of products, groups of operands, rotations of a switch.
@@ -90,7 +90,7 @@ fn bench(parameters: &Parameters) {
     });
     println!("{:<58} {:>11} bytes", "seeded ciphertext", bytes.len());
 
-    let spec = KeySpec { source: KeySource::Model, rotation: 1, level };
+    let spec = KeySpec { source: KeySource::Model(0), rotation: 1, level };
     time("generate an evaluation key", || {
         generator.evaluation_key(&spec, &mut randomness).unwrap()
     });
@@ -110,34 +110,45 @@ fn bench(parameters: &Parameters) {
             seeded.into_expanded(parameters).unwrap()
         })
         .collect();
+    let basis = parameters.ring().full_basis();
     let terms: Vec<_> = weights.iter().map(Weight::Encrypted).zip(&operands).collect();
     let total =
         time(&format!("products, {TERMS} terms"), || evaluator.products(&terms, None).unwrap());
     println!("{:<58} {:>11.2} µs", "  one product", total / TERMS as f64);
     let groups: Vec<Vec<_>> = operands.chunks(TERMS).map(|group| group.iter().collect()).collect();
     let groups: Vec<_> = groups.iter().map(Vec::as_slice).collect();
-    let encrypted: Vec<_> = weights.iter().map(Weight::Encrypted).collect();
-    let total = time(&format!("products, {TERMS} terms, {GROUPS} groups"), || {
-        evaluator.products_grouped(&encrypted, &groups, None).unwrap()
-    });
-    println!("{:<58} {:>11.2} µs", "  one product", total / (TERMS * GROUPS) as f64);
-
     // Rows of different weights, so that they come from memory as in a real layer.
-    let rows: Vec<_> =
-        operands.chunks(TERMS).map(|_| evaluator.prepare(&encrypted, None).unwrap()).collect();
+    let masks = Masks::new(&mut randomness);
+    let seeded: Vec<Vec<_>> = (0..GROUPS)
+        .map(|row| {
+            let key =
+                SecretKey::derive_row(parameters, &basis, &[1; 32], row as u8, b"bench").unwrap();
+            (0..TERMS)
+                .map(|mask| masks.encrypt(&key, mask as u32, &plaintext, &mut randomness).unwrap())
+                .collect()
+        })
+        .collect();
+    let seeded: Vec<Vec<_>> = seeded.iter().map(|row| row.iter().collect()).collect();
+    let rows: Vec<_> = (0..)
+        .zip(&seeded)
+        .map(|(row, weights)| evaluator.prepare_encrypted(row, weights, None).unwrap())
+        .collect();
     let rows: Vec<_> = rows.iter().collect();
+    let shared = evaluator.prepare_masks(&seeded[0]).unwrap();
     for count in [1, 2, 4] {
         let name = format!("products_prepared, {TERMS} terms, {GROUPS} rows, {count} groups");
-        let total = time(&name, || evaluator.products_prepared(&rows, &groups[..count]).unwrap());
+        let total = time(&name, || {
+            evaluator.products_prepared(&rows, Some(&shared), &groups[..count]).unwrap()
+        });
         println!("{:<58} {:>11.2} µs", "  one product", total / (TERMS * GROUPS * count) as f64);
     }
 
     let mut keys = EvaluationKeys::new();
     for rotation in 0..ROTATIONS {
         for source in [
-            KeySource::Model,
+            KeySource::Model(0),
             KeySource::Input,
-            KeySource::ModelTimesInput,
+            KeySource::ModelTimesInput(0),
             KeySource::Result,
             KeySource::ResultSquared,
         ] {

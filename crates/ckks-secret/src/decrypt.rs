@@ -131,6 +131,11 @@ impl<K: OperandRole> Decryptor<'_, K> {
         add_product(parameters, &mut sum, x.operand(), &[own])?;
         if let (Some(under_model), Some(both)) = (x.model(), x.both()) {
             check(parameters, x.level(), &[under_model, both])?;
+            if let Some(row) = x.row()
+                && row != model.row()
+            {
+                return Err(CkksError::OtherRow { expected: row, found: model.row() });
+            }
             add_product(parameters, &mut sum, under_model, &[model.poly()])?;
             add_product(parameters, &mut sum, both, &[own, model.poly()])?;
         }

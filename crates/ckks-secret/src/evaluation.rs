@@ -41,8 +41,8 @@ impl<'a> KeyGenerator<'a> {
         let all = parameters.mod_up(spec.level)?.extended_basis().clone();
         let none = parameters.ring().basis([])?;
         let [model, input] = match spec.source {
-            KeySource::Model | KeySource::ModelTimesResult => [all.clone(), none],
-            KeySource::ModelTimesInput => [all.clone(), all.clone()],
+            KeySource::Model(_) | KeySource::ModelTimesResult(_) => [all.clone(), none],
+            KeySource::ModelTimesInput(_) => [all.clone(), all.clone()],
             KeySource::Input => [none, all.clone()],
             KeySource::Result | KeySource::ResultSquared => [none.clone(), none],
         };
@@ -53,7 +53,8 @@ impl<'a> KeyGenerator<'a> {
     /// [`SeededEvaluationKey`]).
     ///
     /// # Errors
-    /// [`CkksError::Parameters`] when the parameters admit no such key.
+    /// [`CkksError::Parameters`] when the parameters admit no such key, [`CkksError::OtherRow`] when it is for another row than the model key
+    /// here.
     pub fn evaluation_key(
         &self,
         spec: &KeySpec,
@@ -61,6 +62,11 @@ impl<'a> KeyGenerator<'a> {
     ) -> Result<SeededEvaluationKey, CkksError> {
         let parameters = self.result.parameters();
         parameters.check_key(spec)?;
+        if let Some(row) = spec.source.row()
+            && row != self.model.row()
+        {
+            return Err(CkksError::OtherRow { expected: row, found: self.model.row() });
+        }
         let mod_up = parameters.mod_up(spec.level)?;
         let basis = mod_up.extended_basis();
         let rotated = self.rotated_back(spec.rotation, basis)?;
@@ -104,9 +110,9 @@ impl<'a> KeyGenerator<'a> {
         let input = || self.input.limb(prime);
         let result = || self.result.limb(prime);
         Ok(match source {
-            KeySource::Model => (model()?, None),
-            KeySource::ModelTimesInput => (model()?, Some(input()?)),
-            KeySource::ModelTimesResult => (model()?, Some(result()?)),
+            KeySource::Model(_) => (model()?, None),
+            KeySource::ModelTimesInput(_) => (model()?, Some(input()?)),
+            KeySource::ModelTimesResult(_) => (model()?, Some(result()?)),
             KeySource::Input => (input()?, None),
             KeySource::Result => (result()?, None),
             KeySource::ResultSquared => (result()?, Some(result()?)),

@@ -3,7 +3,8 @@
 //! Only owners and the enclave may depend on this crate; the host and its runtime must not.
 //!
 //! * [`SecretKey`] is derived from a 32-byte seed by role and epoch and wiped when dropped.
-//! * [`SecretKey::encrypt`] makes seeded, half-size ciphertexts; [`PublicKey`] encrypts without the secret.
+//! * [`SecretKey::encrypt`] makes seeded, half-size ciphertexts, [`Masks`] such with shared uniform halves; [`PublicKey`] encrypts without
+//!   the secret.
 //! * [`KeyGenerator`] makes evaluation keys, all of them encryptions under the result key.
 //! * [`Decryptor`] decrypts, [`NoiseReport`] measures.
 //!
@@ -44,7 +45,7 @@
 //!
 //! let generator = KeyGenerator::new(&model, &input, &result)?;
 //! let mut keys = EvaluationKeys::new();
-//! for source in [KeySource::Model, KeySource::Input, KeySource::ModelTimesInput] {
+//! for source in [KeySource::Model(0), KeySource::Input, KeySource::ModelTimesInput(0)] {
 //!     let spec = KeySpec { source, rotation: 0, level: 1 };
 //!     keys.insert(generator.evaluation_key(&spec, &mut randomness)?.into_expanded(&parameters)?);
 //! }
@@ -94,6 +95,7 @@
 
 mod decrypt;
 mod evaluation;
+mod masks;
 mod measure;
 mod public;
 mod randomness;
@@ -102,6 +104,7 @@ mod small;
 
 pub use decrypt::{DecryptBuffer, Decryptor};
 pub use evaluation::KeyGenerator;
+pub use masks::Masks;
 pub use measure::NoiseReport;
 pub use public::PublicKey;
 pub use randomness::{EntropyError, Randomness};

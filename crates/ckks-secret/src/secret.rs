@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use adyton_ckks::{
-    CkksError, KeyRole, Parameters, ParametersError, Plaintext, Seed, SeededCiphertext,
+    CkksError, KeyRole, ModelKey, Parameters, ParametersError, Plaintext, Seed, SeededCiphertext,
 };
 use adyton_ring::{Basis, Ntt, Poly, RingError, sampler};
 use zeroize::{Zeroize, Zeroizing};
@@ -12,13 +12,15 @@ use crate::Randomness;
 use crate::small::small;
 
 /// Domain of key derivation.
-const DERIVATION: &str = "adyton ckks-secret 2026-11 secret key by role and epoch v1";
+const DERIVATION: &str = "adyton ckks-secret 2026-11 secret key by role, row and epoch v2";
 
 /// A uniform ternary secret key of role `K`, over all primes of its parameters or those that a use needs. Wiped when dropped; not
 /// cloneable, not printable.
 pub struct SecretKey<K: KeyRole> {
     parameters: Parameters,
     poly: Poly<Ntt>,
+    /// Number of a model key; 0 for other roles.
+    row: u8,
     role: PhantomData<K>,
 }
 
@@ -26,7 +28,8 @@ impl<K: KeyRole> SecretKey<K> {
     /// Derives the key from a seed with at least 256 bits of entropy. Role, parameters and `epoch` (any label: deployment, session,
     /// epoch number) are part of the derivation: keys that differ in one of them are independent.
     ///
-    /// The ternary coefficients come from `BLAKE3-derive-key(context, seed ‖ role ‖ parameter digest ‖ epoch)`.
+    /// The ternary coefficients come from `BLAKE3-derive-key(context, seed ‖ role ‖ row ‖ parameter digest ‖ epoch)`. Of model keys this is the
+    /// one of row 0: see [`SecretKey::derive_row`].
     ///
     /// # Errors
     /// None in practice; ring errors are passed on.
@@ -45,9 +48,20 @@ impl<K: KeyRole> SecretKey<K> {
         seed: &Seed,
         epoch: &[u8],
     ) -> Result<Self, CkksError> {
+        Self::derive_numbered(parameters, basis, seed, 0, epoch)
+    }
+
+    fn derive_numbered(
+        parameters: &Parameters,
+        basis: &Basis,
+        seed: &Seed,
+        row: u8,
+        epoch: &[u8],
+    ) -> Result<Self, CkksError> {
         let mut hasher = blake3::Hasher::new_derive_key(DERIVATION);
         // All before the epoch has a fixed length, so the encoding is injective.
-        hasher.update(seed).update(&[K::ROLE as u8]).update(parameters.digest()).update(epoch);
+        hasher.update(seed).update(&[K::ROLE as u8, row]);
+        hasher.update(parameters.digest()).update(epoch);
         let mut derived: Zeroizing<Seed> = Zeroizing::new([0; 32]);
         let mut output = hasher.finalize_xof();
         output.fill(derived.as_mut());
@@ -57,7 +71,22 @@ impl<K: KeyRole> SecretKey<K> {
         // `forward` works in place on the polynomial it is given, so no second copy is left behind.
         let ternary = |basis: &Basis| sampler::ternary(ring, basis, &derived, 0);
         let poly = ring.forward(small(ring, basis, ternary)?)?;
-        Ok(Self { parameters: parameters.clone(), poly, role: PhantomData })
+        Ok(Self { parameters: parameters.clone(), poly, row, role: PhantomData })
+    }
+
+    /// The primes of a plaintext, which must be those of its level.
+    pub(crate) fn basis_of(&self, plaintext: &Plaintext) -> Result<&Basis, CkksError> {
+        let basis = self.parameters.basis(plaintext.level())?;
+        if plaintext.poly().basis() == basis {
+            Ok(basis)
+        } else {
+            Err(CkksError::ForeignOperand { level: plaintext.level() })
+        }
+    }
+
+    /// The number of a model key; 0 for other roles.
+    pub(crate) fn row(&self) -> u8 {
+        self.row
     }
 
     /// The parameters that the key belongs to.
@@ -85,11 +114,19 @@ impl<K: KeyRole> SecretKey<K> {
         plaintext: &Plaintext,
         randomness: &mut Randomness,
     ) -> Result<SeededCiphertext<K>, CkksError> {
-        let basis = self.parameters.basis(plaintext.level())?;
-        if plaintext.poly().basis() != basis {
-            return Err(CkksError::ForeignOperand { level: plaintext.level() });
-        }
+        let basis = self.basis_of(plaintext)?;
         let seed = *randomness.seed();
+        self.encrypt_under(plaintext, basis, seed, randomness)
+    }
+
+    /// Encrypts with stream 0 of `seed` as the uniform half.
+    pub(crate) fn encrypt_under(
+        &self,
+        plaintext: &Plaintext,
+        basis: &Basis,
+        seed: Seed,
+        randomness: &mut Randomness,
+    ) -> Result<SeededCiphertext<K>, CkksError> {
         let mut b = self.encrypt_zero(basis, &seed, 0, &self.poly, randomness)?;
         self.parameters.ring().add_assign(&mut b, plaintext.poly())?;
         SeededCiphertext::from_parts(
@@ -142,6 +179,23 @@ pub(crate) fn limb(secret: &Poly<Ntt>, prime: usize) -> Result<&[u64], CkksError
     let count = secret.basis().len();
     let missing = RingError::OutOfRange { what: "prime of a secret key", index: prime, count };
     Ok(secret.try_limb(secret.basis().position(prime).ok_or(missing)?)?)
+}
+
+impl SecretKey<ModelKey> {
+    /// As [`SecretKey::derive_over`], for the model key of a row: keys of different rows are independent, so that their weights may share
+    /// masks ([`Masks`](crate::Masks)).
+    ///
+    /// # Errors
+    /// [`CkksError::Ring`] for a basis of another ring.
+    pub fn derive_row(
+        parameters: &Parameters,
+        basis: &Basis,
+        seed: &Seed,
+        row: u8,
+        epoch: &[u8],
+    ) -> Result<Self, CkksError> {
+        Self::derive_numbered(parameters, basis, seed, row, epoch)
+    }
 }
 
 impl<K: KeyRole> Drop for SecretKey<K> {

@@ -96,7 +96,7 @@ fn keys() {
     let secrets = &world.secrets;
     let generator = KeyGenerator::new(&secrets.model, &secrets.input, &secrets.result).unwrap();
     for level in 0..3 {
-        let spec = KeySpec { source: KeySource::ModelTimesInput, rotation: 5, level };
+        let spec = KeySpec { source: KeySource::ModelTimesInput(0), rotation: 5, level };
         let key = generator.evaluation_key(&spec, &mut world.randomness).unwrap();
         let bytes = key.encode(&parameters).unwrap();
         assert_eq!(bytes.len(), SeededEvaluationKey::encoded_len(&parameters, &spec).unwrap());
@@ -152,7 +152,7 @@ fn golden_bytes() {
     let generator =
         KeyGenerator::new(&world.secrets.model, &world.secrets.input, &world.secrets.result)
             .unwrap();
-    let spec = KeySpec { source: KeySource::ModelTimesInput, rotation: 3, level: 2 };
+    let spec = KeySpec { source: KeySource::ModelTimesInput(0), rotation: 3, level: 2 };
     let key = generator.evaluation_key(&spec, &mut world.randomness).unwrap();
     let public = world.secrets.input.public_key(1, &mut world.randomness).unwrap();
     let found = [

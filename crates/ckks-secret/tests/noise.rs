@@ -120,9 +120,9 @@ fn products_and_their_fused_switch() {
         assert_matches(&report, predicted, 2);
 
         let keys = world.secrets.keys(&[
-            (KeySource::Model, 3, level),
+            (KeySource::Model(0), 3, level),
             (KeySource::Input, 3, level),
-            (KeySource::ModelTimesInput, 3, level),
+            (KeySource::ModelTimesInput(0), 3, level),
         ]);
         for rescale in [false, true] {
             let terms = [(SwitchTerm::InputProducts(&products), 3)];

@@ -74,9 +74,9 @@ fn run(world: &mut World) -> Vec<Vec<u8>> {
     let weight = world.encrypt(|s| &s.model, &w, 2, &scale);
     let input = world.encrypt(|s| &s.input, &x, 2, &scale);
     let keys = world.secrets.keys(&[
-        (KeySource::Model, 3, 2),
+        (KeySource::Model(0), 3, 2),
         (KeySource::Input, 3, 2),
-        (KeySource::ModelTimesInput, 3, 2),
+        (KeySource::ModelTimesInput(0), 3, 2),
         (KeySource::ResultSquared, 0, 1),
         (KeySource::Result, 1, 1),
     ]);

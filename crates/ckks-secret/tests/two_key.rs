@@ -7,7 +7,7 @@ mod common;
 use adyton_ckks::{
     Ciphertext, CkksError, InputKey, KeySource, KeySpec, ResultKey, SwitchTerm, Weight,
 };
-use adyton_ckks_secret::Decryptor;
+use adyton_ckks_secret::{Decryptor, Masks};
 use common::{World, all_parameters, assert_close, multiply, rotate, sum};
 
 const OUT_BITS: i16 = 38;
@@ -74,7 +74,7 @@ fn layers_compose_down_the_levels() {
             x.iter().map(|x| world.encrypt(|s| &s.input, x, top, &x_scale)).collect();
         let mut specs = Vec::new();
         for &rotation in &rotations {
-            for source in [KeySource::Model, KeySource::Input, KeySource::ModelTimesInput] {
+            for source in [KeySource::Model(0), KeySource::Input, KeySource::ModelTimesInput(0)] {
                 specs.push((source, rotation, top));
             }
         }
@@ -124,11 +124,11 @@ fn layers_compose_down_the_levels() {
         let products =
             world.evaluator.products(&[(Weight::Encrypted(&weight), &relinearized)], None).unwrap();
         let keys = world.secrets.keys(&[
-            (KeySource::Model, 0, level),
-            (KeySource::ModelTimesResult, 0, level),
-            (KeySource::Model, 7, level),
+            (KeySource::Model(0), 0, level),
+            (KeySource::ModelTimesResult(0), 0, level),
+            (KeySource::Model(0), 7, level),
             (KeySource::Result, 7, level),
-            (KeySource::ModelTimesResult, 7, level),
+            (KeySource::ModelTimesResult(0), 7, level),
         ]);
         let terms = [
             (SwitchTerm::ResultProducts(&products), 0),
@@ -143,83 +143,148 @@ fn layers_compose_down_the_levels() {
     }
 }
 
-/// Grouped products are the products one by one, bit for bit.
+/// Rows that share masks, each under a model key of its own: their products are the products one by one, bit for bit, and switched
+/// together they decrypt to the sum of their rotations.
 #[test]
-fn grouped_products_equal_single_ones() {
+fn rows_share_masks() {
+    const ROWS: u8 = 3;
     for parameters in all_parameters() {
         let mut world = World::new(&parameters);
-        let level = parameters.top_level();
-        let scale = adyton_ckks::Scale::pow2(30);
-        let weights: Vec<_> = (0..5)
-            .map(|i| {
-                let values = world.values(i);
-                world.encrypt(|s| &s.model, &values, level, &scale)
+        let level = if parameters.gadget(3).is_ok() { 3 } else { 2 };
+        let target = adyton_ckks::Scale::pow2(OUT_BITS);
+        let x_scale = adyton_ckks::Scale::pow2(40);
+        let w_scale = target.mul(&parameters.rescale_factor(level).unwrap()).div(&x_scale);
+        let product_scale = w_scale.mul(&x_scale);
+        let models: Vec<_> = (0..ROWS).map(|row| world.secrets.model_of(row)).collect();
+        let w: Vec<Vec<_>> =
+            (0..3).map(|row| (0..2).map(|i| world.values(2 * row + i)).collect()).collect();
+        let bias = world.values(20);
+        let x: Vec<Vec<_>> =
+            (0..2).map(|g| (0..2).map(|i| world.values(30 + 2 * g + i)).collect()).collect();
+
+        let masks = Masks::new(&mut world.randomness);
+        let mut encrypt = |row: usize, mask, values: &[f64], scale: &adyton_ckks::Scale| {
+            let plaintext = world.encoder.encode(values, level, scale).unwrap();
+            masks.encrypt(&models[row], mask, &plaintext, &mut world.randomness).unwrap()
+        };
+        let weights: Vec<Vec<_>> = (0..3)
+            .map(|row| (0..2).map(|i| encrypt(row, i as u32, &w[row][i], &w_scale)).collect())
+            .collect();
+        let encrypted_bias = encrypt(1, 7, &bias, &product_scale);
+        let inputs: Vec<Vec<_>> = x
+            .iter()
+            .map(|x| x.iter().map(|x| world.encrypt(|s| &s.input, x, level, &x_scale)).collect())
+            .collect();
+        assert_eq!(weights[0][1].seed(), weights[2][1].seed());
+
+        let evaluator = &world.evaluator;
+        let rows: Vec<_> = (0..ROWS)
+            .zip(&weights)
+            .map(|(row, weights)| {
+                let bias = (row == 1).then_some(&encrypted_bias);
+                let weights: Vec<_> = weights.iter().collect();
+                evaluator.prepare_encrypted(row, &weights, bias).unwrap()
             })
             .collect();
-        let operands: Vec<Ciphertext<InputKey>> = (0..15)
-            .map(|i| {
-                let values = world.values(100 + i);
-                world.encrypt(|s| &s.input, &values, level, &scale)
-            })
-            .collect();
-        let groups: Vec<Vec<_>> = operands.chunks(5).map(|group| group.iter().collect()).collect();
+        let rows: Vec<_> = rows.iter().collect();
+        let shared = evaluator.prepare_masks(&weights[0].iter().collect::<Vec<_>>()).unwrap();
+        let groups: Vec<Vec<_>> = inputs.iter().map(|group| group.iter().collect()).collect();
         let groups: Vec<&[&Ciphertext<InputKey>]> = groups.iter().map(Vec::as_slice).collect();
-        let weights: Vec<_> = weights.iter().map(Weight::Encrypted).collect();
-        let grouped = world.evaluator.products_grouped(&weights, &groups, None).unwrap();
-        for (group, found) in groups.iter().zip(&grouped) {
-            let terms: Vec<_> = weights.iter().copied().zip(group.iter().copied()).collect();
-            assert_eq!(world.evaluator.products(&terms, None).unwrap(), *found);
+        let sums = evaluator.products_prepared(&rows, Some(&shared), &groups).unwrap();
+
+        for (row, sums) in sums.iter().enumerate() {
+            let weights: Vec<_> =
+                weights[row].iter().map(|w| w.expand(&parameters).unwrap()).collect();
+            let bias = (row == 1).then(|| encrypted_bias.expand(&parameters).unwrap());
+            for (group, sum) in groups.iter().zip(sums) {
+                let terms: Vec<_> =
+                    weights.iter().map(Weight::Encrypted).zip(group.iter().copied()).collect();
+                let bias = bias.as_ref().map(Weight::Encrypted);
+                let single = evaluator.products(&terms, bias).unwrap();
+                assert_eq!(sum.row(), Some(row as u8));
+                assert_eq!((sum.one(), sum.operand()), (single.one(), single.operand()));
+                assert_eq!((sum.model(), sum.both()), (single.model(), single.both()));
+            }
+        }
+
+        let rotations = [0u32, 3, 100];
+        let specs: Vec<_> = (0..ROWS)
+            .zip(rotations)
+            .flat_map(|(row, rotation)| {
+                let sources =
+                    [KeySource::Model(row), KeySource::Input, KeySource::ModelTimesInput(row)];
+                sources.map(|source| (source, rotation, level))
+            })
+            .collect();
+        let keys = world.secrets.keys(&specs);
+        let decryptor = Decryptor::new(&world.secrets.input);
+        for group in 0..2 {
+            let clear: Vec<_> = (0..3)
+                .map(|row| {
+                    let products: Vec<_> =
+                        w[row].iter().zip(&x[group]).map(|(w, x)| multiply(w, x)).collect();
+                    if row == 1 { sum(&[sum(&products), bias.clone()]) } else { sum(&products) }
+                })
+                .collect();
+            for row in 0..3 {
+                let found = decryptor.decrypt_products(&sums[row][group], &models[row]).unwrap();
+                assert_close(&found, &clear[row], 1e-5);
+                let other = decryptor.decrypt_products(&sums[row][group], &models[(row + 1) % 3]);
+                assert!(matches!(other, Err(CkksError::OtherRow { .. })));
+            }
+            let terms: Vec<_> = sums
+                .iter()
+                .map(|sums| SwitchTerm::InputProducts(&sums[group]))
+                .zip(rotations)
+                .collect();
+            let layer = world.evaluator.switch_sum(&terms, true, &keys).unwrap();
+            let rotated: Vec<_> = clear
+                .iter()
+                .zip(rotations)
+                .map(|(clear, rotation)| rotate(clear, rotation as usize))
+                .collect();
+            assert_close(&world.decrypt(&layer), &sum(&rotated), 2e-5);
         }
     }
 }
 
-/// Prepared products are the products one by one, bit for bit, with and without a bias, encrypted and plain.
+/// Plain rows have no masks, and a mask serves each row once.
 #[test]
-fn prepared_products_equal_single_ones() {
-    for parameters in all_parameters() {
-        let mut world = World::new(&parameters);
-        let level = parameters.top_level();
-        let scale = adyton_ckks::Scale::pow2(30);
-        let square = scale.square();
-        let values: Vec<_> = (0..9).map(|i| world.values(i)).collect();
-        let plain: Vec<_> = values
-            .iter()
-            .map(|values| world.encoder.encode(values, level, &scale).unwrap())
-            .collect();
-        let encrypted: Vec<_> =
-            values.iter().map(|v| world.encrypt(|s| &s.model, v, level, &scale)).collect();
-        let plain_bias = world.encoder.encode(&values[0], level, &square).unwrap();
-        let bias = world.encrypt(|s| &s.model, &values[0], level, &square);
-        let operands: Vec<_> =
-            values.iter().map(|v| world.encrypt(|s| &s.input, v, level, &scale)).collect();
-        let groups: Vec<Vec<_>> = operands.chunks(3).map(|group| group.iter().collect()).collect();
-        let groups: Vec<&[&Ciphertext<InputKey>]> = groups.iter().map(Vec::as_slice).collect();
-        let kinds: [(Vec<_>, _); 2] = [
-            (encrypted.iter().map(Weight::Encrypted).collect(), Weight::Encrypted(&bias)),
-            (plain.iter().map(Weight::Plain).collect(), Weight::Plain(&plain_bias)),
-        ];
-        for (weights, bias) in &kinds {
-            let biases = [None, Some(*bias), None];
-            let rows: Vec<_> = weights
-                .chunks(3)
-                .zip(biases)
-                .map(|(row, bias)| world.evaluator.prepare(row, bias).unwrap())
-                .collect();
-            let rows: Vec<_> = rows.iter().collect();
-            let found = world.evaluator.products_prepared(&rows, &groups).unwrap();
-            for ((row, bias), found) in weights.chunks(3).zip(biases).zip(&found) {
-                let expected = world.evaluator.products_grouped(row, &groups, bias).unwrap();
-                assert_eq!(*found, expected);
-            }
-        }
-        let mixed = [kinds[0].0[0], kinds[1].0[0]];
-        assert_eq!(world.evaluator.prepare(&mixed, None).unwrap_err(), CkksError::MixedWeights);
-        let short = world.evaluator.prepare(&kinds[0].0[..2], None).unwrap();
+fn rows_and_masks_fit_each_other() {
+    let parameters = &all_parameters()[0];
+    let mut world = World::new(parameters);
+    let level = parameters.top_level();
+    let scale = adyton_ckks::Scale::pow2(30);
+    let plaintext = world.encoder.encode(&world.values(1), level, &scale).unwrap();
+    let x = world.encrypt(|s| &s.input, &[1.0], level, &scale);
+    let masks = Masks::new(&mut world.randomness);
+    let w = masks.encrypt(&world.secrets.model, 0, &plaintext, &mut world.randomness).unwrap();
+    assert_eq!(
+        masks.encrypt(&world.secrets.model, 0, &plaintext, &mut world.randomness).unwrap_err(),
+        CkksError::MaskReused { mask: 0, row: 0 }
+    );
+    let evaluator = &world.evaluator;
+    let plain = evaluator.prepare_plain(&[&plaintext], None).unwrap();
+    let row = evaluator.prepare_encrypted(0, &[&w], None).unwrap();
+    let shared = evaluator.prepare_masks(&[&w]).unwrap();
+    let group: &[&Ciphertext<InputKey>] = &[&x];
+    assert!(evaluator.products_prepared(&[&plain], None, &[group]).unwrap()[0][0].row().is_none());
+    for (row, masks) in [(&plain, Some(&shared)), (&row, None)] {
         assert_eq!(
-            world.evaluator.products_prepared(&[&short], &groups),
-            Err(CkksError::GroupLength { weights: 2, operands: 3 })
+            evaluator.products_prepared(&[row], masks, &[group]),
+            Err(CkksError::MixedWeights)
         );
     }
+    let two = evaluator.prepare_masks(&[&w, &w]).unwrap();
+    assert_eq!(
+        evaluator.products_prepared(&[&row], Some(&two), &[group]),
+        Err(CkksError::GroupLength { weights: 2, operands: 1 })
+    );
+    let none: &[&Ciphertext<InputKey>] = &[&x, &x];
+    assert_eq!(
+        evaluator.products_prepared(&[&row], Some(&shared), &[none]),
+        Err(CkksError::GroupLength { weights: 1, operands: 2 })
+    );
 }
 
 /// Rotations of result and input ciphertexts from one decomposition.
@@ -315,11 +380,6 @@ fn misuse_is_a_typed_error() {
         Err(CkksError::ScaleMismatch { .. })
     ));
     assert_eq!(evaluator.products::<ResultKey>(&[], None), Err(CkksError::Empty));
-    let group: &[&Ciphertext<ResultKey>] = &[&x];
-    assert_eq!(
-        evaluator.products_grouped(&[Weight::Encrypted(&w); 2], &[group], None),
-        Err(CkksError::GroupLength { weights: 2, operands: 1 })
-    );
     // A key for level 2 does not serve level 3.
     let keys = world.secrets.keys(&[(KeySource::Result, 4, 2)]);
     let missing = KeySpec { source: KeySource::Result, rotation: 4, level: 3 };

@@ -1,6 +1,7 @@
 //! Plaintexts and ciphertexts. All polynomials are in the NTT domain over the primes of their level.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use adyton_ring::{Ntt, Poly, Seed, sampler};
 
@@ -35,17 +36,30 @@ pub struct SeededCiphertext<K: KeyRole> {
     role: PhantomData<K>,
 }
 
-/// A sum of products of weights under `s_M` (or plain) and operands under the key `s_K` of role `K`:
+/// A sum of products of weights under a row's `s_M` (or plain) and operands under the key `s_K` of role `K`:
 /// `one + model·s_M + operand·s_K + both·s_M·s_K`. With plain weights `model` and `both` are absent.
+///
+/// `model` and `both` are masks times operands, and so the same polynomials for all rows that share masks: they are computed, held and
+/// decomposed once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProductSum<K: OperandRole> {
     pub(crate) one: Poly<Ntt>,
     pub(crate) operand: Poly<Ntt>,
-    /// Components under `s_M` and under `s_M·s_K`.
-    pub(crate) encrypted: Option<[Poly<Ntt>; 2]>,
+    pub(crate) masked: Option<Masked>,
     pub(crate) level: u8,
     pub(crate) scale: Scale,
     role: PhantomData<K>,
+}
+
+/// The components of a product sum that come from the weights' masks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Masked {
+    /// Whose `s_M`.
+    pub(crate) row: u8,
+    /// Under `s_M`.
+    pub(crate) model: Arc<Poly<Ntt>>,
+    /// Under `s_M·s_K`.
+    pub(crate) both: Arc<Poly<Ntt>>,
 }
 
 /// A square under the result key, before relinearization: `parts[0] + parts[1]·s + parts[2]·s²`.
@@ -198,11 +212,11 @@ impl<K: OperandRole> ProductSum<K> {
     pub(crate) fn new(
         one: Poly<Ntt>,
         operand: Poly<Ntt>,
-        encrypted: Option<[Poly<Ntt>; 2]>,
+        masked: Option<Masked>,
         level: u8,
         scale: Scale,
     ) -> Self {
-        Self { one, operand, encrypted, level, scale, role: PhantomData }
+        Self { one, operand, masked, level, scale, role: PhantomData }
     }
 
     /// The component that stands with 1.
@@ -220,13 +234,19 @@ impl<K: OperandRole> ProductSum<K> {
     /// The component that stands with the model key; absent when the weights were plain.
     #[must_use]
     pub fn model(&self) -> Option<&Poly<Ntt>> {
-        self.encrypted.as_ref().map(|[model, _]| model)
+        self.masked.as_ref().map(|masked| &*masked.model)
     }
 
     /// The component that stands with the product of both keys; absent when the weights were plain.
     #[must_use]
     pub fn both(&self) -> Option<&Poly<Ntt>> {
-        self.encrypted.as_ref().map(|[_, both]| both)
+        self.masked.as_ref().map(|masked| &*masked.both)
+    }
+
+    /// The row of the weights; absent when they were plain.
+    #[must_use]
+    pub fn row(&self) -> Option<u8> {
+        self.masked.as_ref().map(|masked| masked.row)
     }
 
     level_and_scale!();

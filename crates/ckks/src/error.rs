@@ -56,6 +56,22 @@ pub enum CkksError {
         /// Number of operands in the group.
         operands: usize,
     },
+    /// Two weights of one row under one mask: their difference would lie open.
+    #[error("mask {mask} already served row {row}: a mask serves each row once")]
+    MaskReused {
+        /// Number of the mask.
+        mask: u32,
+        /// The row.
+        row: u8,
+    },
+    /// The model key of another row than is needed.
+    #[error("the model key is that of row {found}, row {expected} is needed")]
+    OtherRow {
+        /// The row that is needed.
+        expected: u8,
+        /// The row of the key.
+        found: u8,
+    },
     /// More values than slots.
     #[error("{values} values for {slots} slots")]
     TooManyValues {

@@ -9,40 +9,69 @@ use crate::codec::{DecodeError, Reader};
 use crate::{CkksError, Parameters, Role};
 
 /// Which secret an evaluation key switches from. The target is always the result key `s_R`.
+///
+/// There are several model keys `s_M`, told apart by the number of a *row*: weights of different rows may share their uniform half,
+/// their mask, because each row is encrypted under a key of its own. (Many secrets with one mask: Peikert, Vaikuntanathan, Waters, CRYPTO 2008,
+/// section 7.3; by a hybrid argument over the rows as hard as one secret.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
 pub enum KeySource {
-    /// `s_M`.
-    Model = 1,
-    /// `s_M·s_I`, from first-layer products.
-    ModelTimesInput = 2,
-    /// `s_M·s_R`, from later products.
-    ModelTimesResult = 3,
+    /// `s_M` of a row.
+    Model(u8),
+    /// `s_M·s_I`, from first-layer products of a row.
+    ModelTimesInput(u8),
+    /// `s_M·s_R`, from later products of a row.
+    ModelTimesResult(u8),
     /// `s_I`.
-    Input = 4,
+    Input,
     /// `s_R` itself: a Galois key.
-    Result = 5,
+    Result,
     /// `s_R²`: the relinearization key.
-    ResultSquared = 6,
+    ResultSquared,
 }
 
 impl KeySource {
-    const ALL: [Self; 6] = [
-        Self::Model,
-        Self::ModelTimesInput,
-        Self::ModelTimesResult,
-        Self::Input,
-        Self::Result,
-        Self::ResultSquared,
-    ];
+    /// Kind and row, as they are encoded; kinds without a row have row 0.
+    fn code(self) -> [u8; 2] {
+        match self {
+            Self::Model(row) => [1, row],
+            Self::ModelTimesInput(row) => [2, row],
+            Self::ModelTimesResult(row) => [3, row],
+            Self::Input => [4, 0],
+            Self::Result => [5, 0],
+            Self::ResultSquared => [6, 0],
+        }
+    }
+
+    fn from_code(code: [u8; 2]) -> Option<Self> {
+        Some(match code {
+            [1, row] => Self::Model(row),
+            [2, row] => Self::ModelTimesInput(row),
+            [3, row] => Self::ModelTimesResult(row),
+            [4, 0] => Self::Input,
+            [5, 0] => Self::Result,
+            [6, 0] => Self::ResultSquared,
+            _ => return None,
+        })
+    }
+
+    /// The row of the model key among the source's secrets, if there is one.
+    #[must_use]
+    pub fn row(self) -> Option<u8> {
+        match self {
+            Self::Model(row) | Self::ModelTimesInput(row) | Self::ModelTimesResult(row) => {
+                Some(row)
+            }
+            Self::Input | Self::Result | Self::ResultSquared => None,
+        }
+    }
 
     /// The secrets whose product is the source secret.
     #[must_use]
     pub fn secrets(self) -> &'static [Role] {
         match self {
-            Self::Model => &[Role::Model],
-            Self::ModelTimesInput => &[Role::Model, Role::Input],
-            Self::ModelTimesResult => &[Role::Model, Role::Result],
+            Self::Model(_) => &[Role::Model],
+            Self::ModelTimesInput(_) => &[Role::Model, Role::Input],
+            Self::ModelTimesResult(_) => &[Role::Model, Role::Result],
             Self::Input => &[Role::Input],
             Self::Result => &[Role::Result],
             Self::ResultSquared => &[Role::Result, Role::Result],
@@ -62,12 +91,12 @@ pub struct KeySpec {
 }
 
 impl KeySpec {
-    /// Length of the encoding in bytes: source (u8), rotation (u32), level (u8).
-    pub const ENCODED_LEN: usize = 6;
+    /// Length of the encoding in bytes: source and row (u8 each), rotation (u32), level (u8).
+    pub const ENCODED_LEN: usize = 7;
 
     /// Appends the canonical encoding.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
-        out.push(self.source as u8);
+        out.extend_from_slice(&self.source.code());
         out.extend_from_slice(&self.rotation.to_le_bytes());
         out.push(self.level);
     }
@@ -77,11 +106,8 @@ impl KeySpec {
     /// # Errors
     /// [`DecodeError::Truncated`], or [`DecodeError::NotCanonical`] for an unknown source.
     pub fn decode_from(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let byte = reader.u8()?;
-        let source = KeySource::ALL
-            .into_iter()
-            .find(|source| *source as u8 == byte)
-            .ok_or(DecodeError::NotCanonical("key source"))?;
+        let code = [reader.u8()?, reader.u8()?];
+        let source = KeySource::from_code(code).ok_or(DecodeError::NotCanonical("key source"))?;
         Ok(Self { source, rotation: reader.u32()?, level: reader.u8()? })
     }
 }

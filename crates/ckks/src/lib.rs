@@ -29,7 +29,9 @@ pub use ciphertext::{
 };
 pub use encoder::{DecodeBuffer, Encoder};
 pub use error::CkksError;
-pub use evaluator::{Alone, Crew, Evaluator, PreparedWeights, SwitchTerm, Task, Weight};
+pub use evaluator::{
+    Alone, Crew, Evaluator, PreparedMasks, PreparedWeights, SwitchTerm, Task, Weight,
+};
 pub use keys::{EvaluationKey, EvaluationKeys, KeySet, KeySource, KeySpec, SeededEvaluationKey};
 pub use noise::NoiseModel;
 pub use parameters::{Gadget, Parameters, ParametersError, ParametersLiteral, Security};

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Role {
-    /// `s_M`: encrypts the weights; one for each deployment.
+    /// `s_M`: encrypts the weights; for each deployment one a row of weights that share masks ([`KeySource::Model`](crate::KeySource::Model)).
     Model = 1,
     /// `s_I`: encrypts a data owner's inputs; one for each session.
     Input = 2,
@@ -31,8 +31,8 @@ pub trait KeyRole:
 pub trait OperandRole: KeyRole {
     /// Source of the key that switches a component under this role's secret.
     const SOURCE: crate::KeySource;
-    /// Source of the key that switches a component under the product of `s_M` and this role's secret.
-    const TIMES_MODEL: crate::KeySource;
+    /// Source of the key that switches a component under the product of a row's `s_M` and this role's secret.
+    fn times_model(row: u8) -> crate::KeySource;
 }
 
 /// The model key `s_M`.
@@ -57,9 +57,15 @@ impl KeyRole for ResultKey {
 
 impl OperandRole for InputKey {
     const SOURCE: crate::KeySource = crate::KeySource::Input;
-    const TIMES_MODEL: crate::KeySource = crate::KeySource::ModelTimesInput;
+
+    fn times_model(row: u8) -> crate::KeySource {
+        crate::KeySource::ModelTimesInput(row)
+    }
 }
 impl OperandRole for ResultKey {
     const SOURCE: crate::KeySource = crate::KeySource::Result;
-    const TIMES_MODEL: crate::KeySource = crate::KeySource::ModelTimesResult;
+
+    fn times_model(row: u8) -> crate::KeySource {
+        crate::KeySource::ModelTimesResult(row)
+    }
 }

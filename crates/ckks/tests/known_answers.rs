@@ -147,9 +147,9 @@ fn check(vectors: &Vectors, kernel: Kernel) {
     let mut keys = EvaluationKeys::new();
     for (name, digits) in &vectors.keys {
         let source = match name.as_str() {
-            "model" => KeySource::Model,
+            "model" => KeySource::Model(0),
             "input" => KeySource::Input,
-            "model_times_input" => KeySource::ModelTimesInput,
+            "model_times_input" => KeySource::ModelTimesInput(0),
             other => panic!("unknown source {other}"),
         };
         let spec = KeySpec { source, rotation: vectors.rotation, level: 2 };

@@ -1,14 +1,15 @@
 //! Encrypted models and inputs, written as bundles: all cores encrypt, a few ciphertexts stand in memory at a time.
 
 use crate::{ClientError, layout};
-use adyton_ckks::{Encoder, InputKey, KeyRole, ModelKey, Scale};
-use adyton_ckks_secret::{Randomness, SecretKey};
+use adyton_ckks::{CkksError, Encoder, InputKey, ModelKey};
+use adyton_ckks_secret::{Masks, Randomness, SecretKey};
 use adyton_program::VerifiedProgram;
 use adyton_program::bundle::{BundleShape, BundleWriter};
 use adyton_wire::ObjectId;
 use adyton_wire::digest::ObjectHasher;
 use adyton_wire::statement::{INPUT_KEY_LABEL, MODEL_KEY_LABEL};
 use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 /// Items that one core has in work at a time: enough that none waits for another, few enough for memory.
@@ -73,28 +74,24 @@ fn write<W: Write>(
     Ok((hashing.inner, Written { object, length: hashing.length, items }))
 }
 
-/// One plaintext, encrypted and encoded.
-fn encrypt<K: KeyRole>(
-    program: &VerifiedProgram,
-    key: &SecretKey<K>,
-    encoder: &Encoder,
-    (slots, level, scale): (&[f64], u8, &Scale),
-    randomness: &mut Randomness,
-) -> Result<Vec<u8>, ClientError> {
-    let plaintext = encoder.encode(slots, level, scale);
-    plaintext
-        .and_then(|plaintext| key.encrypt(&plaintext, randomness))
-        .and_then(|ciphertext| ciphertext.encode(program.parameters()))
-        .map_err(|error| ClientError::Encode(Box::new(error)))
+fn encode_error(error: CkksError) -> ClientError {
+    ClientError::Encode(Box::new(error))
 }
 
-fn key<K: KeyRole>(
+/// The model key of every row that the program has.
+fn model_keys(
     program: &VerifiedProgram,
     seed: &[u8; 32],
-    label: &[u8],
-) -> Result<SecretKey<K>, ClientError> {
-    SecretKey::derive(program.parameters(), seed, label)
-        .map_err(|error| ClientError::Encode(Box::new(error)))
+) -> Result<BTreeMap<u8, SecretKey<ModelKey>>, ClientError> {
+    let parameters = program.parameters();
+    let basis = parameters.ring().full_basis();
+    let rows: BTreeSet<u8> = program.program().weights.iter().map(|weight| weight.row).collect();
+    rows.into_iter()
+        .map(|row| {
+            Ok((row, SecretKey::derive_row(parameters, &basis, seed, row, MODEL_KEY_LABEL)?))
+        })
+        .collect::<Result<_, CkksError>>()
+        .map_err(encode_error)
 }
 
 fn check_weights(program: &VerifiedProgram, weights: &[Vec<f64>]) -> Result<(), ClientError> {
@@ -112,7 +109,8 @@ fn check_weights(program: &VerifiedProgram, weights: &[Vec<f64>]) -> Result<(), 
     }
 }
 
-/// The encrypted model: each weight vector repeated over the lanes, under the model key of `seed`.
+/// The encrypted model: each weight vector repeated over the lanes, under the model key of its row, which derives from `seed`. Masks are
+/// new each time: no mask ever serves two weights of a row.
 pub(crate) fn encrypted_model<W: Write>(
     program: &VerifiedProgram,
     seed: &[u8; 32],
@@ -120,7 +118,10 @@ pub(crate) fn encrypted_model<W: Write>(
     output: W,
 ) -> Result<(W, Written), ClientError> {
     check_weights(program, weights)?;
-    let key: SecretKey<ModelKey> = key(program, seed, MODEL_KEY_LABEL)?;
+    let keys = model_keys(program, seed)?;
+    let mut randomness =
+        Randomness::from_os().map_err(|error| ClientError::Encode(Box::new(error)))?;
+    let masks = Masks::new(&mut randomness);
     let encoder = Encoder::new(program.parameters());
     let lanes = program.program().input.lanes as usize;
     let specs = &program.program().weights;
@@ -128,8 +129,15 @@ pub(crate) fn encrypted_model<W: Write>(
         let (Some(vector), Some(spec)) = (weights.get(index), specs.get(index)) else {
             return Err(ClientError::Weights(format!("there is no vector {index}")));
         };
+        let Some(key) = keys.get(&spec.row) else {
+            return Err(ClientError::Weights(format!("there is no key for row {}", spec.row)));
+        };
         let slots: Vec<f64> = vector.iter().flat_map(|&w| std::iter::repeat_n(w, lanes)).collect();
-        encrypt(program, &key, &encoder, (&slots, spec.level, &spec.scale), randomness)
+        let plaintext = encoder.encode(&slots, spec.level, &spec.scale);
+        plaintext
+            .and_then(|plaintext| masks.encrypt(key, spec.mask, &plaintext, randomness))
+            .and_then(|ciphertext| ciphertext.encode(program.parameters()))
+            .map_err(encode_error)
     })
 }
 
@@ -157,12 +165,17 @@ pub(crate) fn encrypted_inputs<W: Write>(
     let (lanes, each) = (input.lanes as usize, input.ciphertexts.len());
     let groups = layout::groups(input, samples.len());
     let count = u32::try_from(groups).unwrap_or(u32::MAX);
-    let key: SecretKey<InputKey> = key(program, seed, INPUT_KEY_LABEL)?;
+    let key: SecretKey<InputKey> =
+        SecretKey::derive(program.parameters(), seed, INPUT_KEY_LABEL).map_err(encode_error)?;
     let encoder = Encoder::new(program.parameters());
     let level = program.parameters().top_level();
     write(BundleShape::inputs(program, count)?, output, |index, randomness| {
         let group = samples.chunks(lanes.max(1)).nth(index / each).unwrap_or_default();
         let slots = layout::lay_out(input, index % each, group);
-        encrypt(program, &key, &encoder, (&slots, level, &input.scale), randomness)
+        let plaintext = encoder.encode(&slots, level, &input.scale);
+        plaintext
+            .and_then(|plaintext| key.encrypt(&plaintext, randomness))
+            .and_then(|ciphertext| ciphertext.encode(program.parameters()))
+            .map_err(encode_error)
     })
 }

@@ -62,7 +62,7 @@ fn first_convolutions_need_no_rotation() {
     let top = compiled.program.parameters.levels.len() - 1;
     let keys = compiled.program.keys.iter().filter(|key| usize::from(key.level) == top);
     let keys: Vec<_> = keys.map(|key| (key.source, key.rotation)).collect();
-    let unrotated = [KeySource::Model, KeySource::ModelTimesInput, KeySource::Input];
+    let unrotated = [KeySource::Model(0), KeySource::ModelTimesInput(0), KeySource::Input];
     assert_eq!(keys, unrotated.map(|source| (source, 0)));
 }
 
@@ -89,7 +89,7 @@ fn plain_weights_need_fewer_keys() {
     let plain = compile(&network, &options).unwrap();
     check(&network, &plain, &samples);
     assert!(plain.program.keys.len() < encrypted.program.keys.len());
-    let model = |source| matches!(source, KeySource::Model | KeySource::ModelTimesResult);
+    let model = |source| matches!(source, KeySource::Model(0) | KeySource::ModelTimesResult(0));
     assert!(!plain.program.keys.iter().any(|key| model(key.source)));
     assert!(plain.report.model_bytes < encrypted.report.model_bytes);
 }

@@ -48,8 +48,14 @@ pub(crate) fn evaluation_key(
     (index, spec): (u32, &KeySpec),
 ) -> Result<Vec<u8>, CkksError> {
     let [over_model, over_input, over_result] = KeyGenerator::primes(parameters, spec)?;
-    let model =
-        SecretKey::<ModelKey>::derive_over(parameters, &over_model, &seeds.model, MODEL_KEY_LABEL)?;
+    let row = spec.source.row().unwrap_or_default();
+    let model = SecretKey::<ModelKey>::derive_row(
+        parameters,
+        &over_model,
+        &seeds.model,
+        row,
+        MODEL_KEY_LABEL,
+    )?;
     let input =
         SecretKey::<InputKey>::derive_over(parameters, &over_input, &seeds.input, INPUT_KEY_LABEL)?;
     let label = result_label(session, epoch);

@@ -387,6 +387,7 @@ mod tests {
     fn plain_models_hold_vectors() {
         let mut program = fixture::program();
         program.privacy = ModelPrivacy::Plain;
+        program.weights.iter_mut().for_each(|weight| (weight.mask, weight.row) = (0, 0));
         program.keys.retain(|key| {
             use adyton_ckks::KeySource::{Input, Result, ResultSquared};
             matches!(key.source, Input | Result | ResultSquared)

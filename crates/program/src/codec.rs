@@ -12,7 +12,7 @@ use crate::{InputLayout, ModelPrivacy, OutputLayout, Program, Step, WeightSpec, 
 /// First eight bytes of an encoded program.
 const MAGIC: [u8; 8] = *b"ADYTPROG";
 /// Version of the encoding.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Domain of the program id (BLAKE3 key derivation context).
 const ID_CONTEXT: &str = "adyton/v1/program";
 
@@ -64,6 +64,8 @@ impl Program {
         out.list(&self.weights, |out, weight| {
             out.0.push(weight.level);
             weight.scale.encode_into(&mut out.0);
+            out.u32(weight.mask);
+            out.0.push(weight.row);
         });
         out.list(&self.steps, Writer::step);
         out.output(&self.output);
@@ -97,8 +99,13 @@ impl Program {
                 _ => return Err(DecodeError::NotCanonical("model privacy")),
             },
             input: input.input()?,
-            weights: input.list("weights", limits::MAX_WEIGHTS, 4, |input| {
-                Ok(WeightSpec { level: input.0.u8()?, scale: input.scale()? })
+            weights: input.list("weights", limits::MAX_WEIGHTS, 9, |input| {
+                Ok(WeightSpec {
+                    level: input.0.u8()?,
+                    scale: input.scale()?,
+                    mask: input.0.u32()?,
+                    row: input.0.u8()?,
+                })
             })?,
             steps: input.steps()?,
             output: input.output()?,
@@ -323,13 +330,15 @@ mod tests {
     #[test]
     fn every_field_changes_the_id() {
         let id = fixture::program().id();
-        let changes: [fn(&mut Program); 9] = [
+        let changes: [fn(&mut Program); 11] = [
             |program| program.name.push('x'),
             |program| program.parameters.primes[0] += 2,
             |program| program.privacy = ModelPrivacy::Plain,
             |program| program.input.bound = 2.0,
             |program| program.input.ciphertexts[1][2] = Some(0),
             |program| program.weights[0].level = 1,
+            |program| program.weights[0].mask = 9,
+            |program| program.weights[0].row = 1,
             |program| program.steps.truncate(8),
             |program| program.output.noise = 2e-6,
             |program| program.keys.truncate(3),
@@ -394,7 +403,7 @@ mod tests {
             shape in proptest::collection::vec(any::<u32>(), 0..4),
             places in proptest::collection::vec(proptest::option::of(0..u32::MAX), 0..20),
             noise in proptest::num::f64::NORMAL,
-            level: u8,
+            (level, mask, row) in any::<(u8, u32, u8)>(),
             exponent in -300i16..300,
         ) {
             let mut program = fixture::program();
@@ -403,7 +412,7 @@ mod tests {
             program.input.shape = shape;
             program.output.positions = places;
             program.output.noise = noise;
-            program.weights[1] = WeightSpec { level, scale: Scale::pow2(exponent) };
+            program.weights[1] = WeightSpec { level, scale: Scale::pow2(exponent), mask, row };
             prop_assert_eq!(Program::decode(&program.encode()), Ok(program));
         }
 

@@ -33,7 +33,12 @@ pub(crate) fn program() -> Program {
     let parameters = parameters();
     let prime = |index: usize| Scale::prime(parameters.primes[index]);
     let input = Scale::pow2(40);
-    let weight = |level: u8, scale: &Scale| WeightSpec { level, scale: scale.clone() };
+    let weight = |mask: u32, row: u8, level: u8, scale: &Scale| WeightSpec {
+        level,
+        scale: scale.clone(),
+        mask,
+        row,
+    };
     let first = prime(4);
     let product = input.mul(&first);
     let second = prime(2);
@@ -46,12 +51,16 @@ pub(crate) fn program() -> Program {
     };
     let mut manifest = [
         keys(3, &[(KeySource::Input, 0), (KeySource::Input, 4), (KeySource::Input, 8)]),
-        keys(3, &[(KeySource::Model, 0), (KeySource::ModelTimesResult, 0)]),
-        keys(3, &[(KeySource::Model, 8), (KeySource::ModelTimesInput, 8)]),
+        keys(3, &[(KeySource::Model(0), 0), (KeySource::ModelTimesResult(0), 0)]),
+        keys(3, &[(KeySource::Model(1), 8), (KeySource::ModelTimesInput(1), 8)]),
         keys(2, &[(KeySource::ResultSquared, 0)]),
         keys(
             1,
-            &[(KeySource::Model, 12), (KeySource::ModelTimesResult, 12), (KeySource::Result, 12)],
+            &[
+                (KeySource::Model(0), 12),
+                (KeySource::ModelTimesResult(0), 12),
+                (KeySource::Result, 12),
+            ],
         ),
         keys(0, &[(KeySource::Result, 16)]),
     ]
@@ -73,11 +82,11 @@ pub(crate) fn program() -> Program {
             bound: 1.0,
         },
         weights: vec![
-            weight(3, &first),
-            weight(3, &first),
-            weight(3, &product),
-            weight(3, &first),
-            weight(1, &second),
+            weight(0, 0, 3, &first),
+            weight(1, 0, 3, &first),
+            weight(2, 0, 3, &product),
+            weight(0, 1, 3, &first),
+            weight(3, 0, 1, &second),
         ],
         steps: vec![
             Step::Rotations { of: 0, by: vec![0, 4] },

@@ -39,7 +39,7 @@ impl fmt::Display for Form {
     }
 }
 
-/// Form, level and exact scale of a value.
+/// Form, level, exact scale and row of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueType {
     /// What it is encrypted under.
@@ -48,6 +48,8 @@ pub struct ValueType {
     pub level: u8,
     /// Its exact scale.
     pub scale: Scale,
+    /// The row of the weights in a sum of products; 0 for other forms.
+    pub row: u8,
 }
 
 /// Everything that going through the steps tells.
@@ -74,6 +76,7 @@ pub fn infer(program: &Program, parameters: &Parameters) -> Result<Inference, Ve
         form: Form::Fresh,
         level: parameters.top_level(),
         scale: program.input.scale.clone(),
+        row: 0,
     };
     values.types.resize(program.input.ciphertexts.len(), input);
 
@@ -152,15 +155,15 @@ impl Values<'_> {
         for &(weight_id, value_id) in terms {
             self.check_alike(value_id, value, &[value.form])?;
             let found = self.weight(weight_id)?;
-            check_weight(weight_id, found, value.level, &weight.scale)?;
+            check_weight(weight_id, found, value.level, &weight.scale, weight.row)?;
         }
         let scale = value.scale.mul(&weight.scale);
         if let Some(bias) = bias {
-            check_weight(bias, self.weight(bias)?, value.level, &scale)?;
+            check_weight(bias, self.weight(bias)?, value.level, &scale, weight.row)?;
         }
         let form =
             if value.form == Form::Fresh { Form::FreshProducts } else { Form::ResultProducts };
-        Ok(ValueType { form, level: value.level, scale })
+        Ok(ValueType { form, level: value.level, scale, row: weight.row })
     }
 
     fn switch_sum(&self, terms: &[(ValueId, u32)], rescale: bool) -> Result<ValueType, StepError> {
@@ -176,12 +179,13 @@ impl Values<'_> {
 
     fn square(&self, of: ValueId) -> Result<ValueType, StepError> {
         let value = self.typed(of, &[Form::Result])?;
-        Ok(ValueType { form: Form::Degree2, level: value.level, scale: value.scale.square() })
+        let scale = value.scale.square();
+        Ok(ValueType { form: Form::Degree2, level: value.level, scale, row: 0 })
     }
 
     /// The result ciphertext that a mod-down, with or without rescale, makes of `value`.
     fn switched(&self, value: &ValueType, rescale: bool) -> Result<ValueType, StepError> {
-        let switched = ValueType { form: Form::Result, ..value.clone() };
+        let switched = ValueType { form: Form::Result, row: 0, ..value.clone() };
         if !rescale {
             return Ok(switched);
         }
@@ -265,6 +269,7 @@ fn check_weight(
     found: &WeightSpec,
     level: u8,
     scale: &Scale,
+    row: u8,
 ) -> Result<(), StepError> {
     if found.level != level {
         return Err(StepError::WeightLevel { weight, expected: level, found: found.level });
@@ -272,6 +277,9 @@ fn check_weight(
     if found.scale != *scale {
         let (expected, found) = (scale.clone(), found.scale.clone());
         return Err(StepError::WeightScale { weight, expected, found });
+    }
+    if found.row != row {
+        return Err(StepError::WeightRow { weight, expected: row, found: found.row });
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{Form, ModelPrivacy, Step, ValueType};
 /// - `Rotations` of a fresh ciphertext: source `Input` for every rotation, 0 included; of a result ciphertext: `Result` unless 0.
 /// - `SwitchSum`, rotation r: products with fresh ciphertexts need `Model`, `Input`, `ModelTimesInput`; products with result ciphertexts
 ///   `Model`, `ModelTimesResult` and, unless r = 0, `Result`; result ciphertexts `Result` unless r = 0. Plain weights have no
-///   component under the model key.
+///   component under the model key. `Model` and its products are of the row of the weights.
 /// - `Relinearize`: `ResultSquared`.
 pub fn step_keys(step: &Step, types: &[ValueType], privacy: ModelPrivacy) -> Vec<KeySpec> {
     let typed = |value: u32| types.get(value as usize);
@@ -46,8 +46,8 @@ pub fn step_keys(step: &Step, types: &[ValueType], privacy: ModelPrivacy) -> Vec
 fn switch(keys: &mut Vec<KeySpec>, value: &ValueType, rotation: u32, privacy: ModelPrivacy) {
     let (operand, times_model) = match value.form {
         Form::Fresh => (KeySource::Input, None),
-        Form::FreshProducts => (KeySource::Input, Some(KeySource::ModelTimesInput)),
-        Form::ResultProducts => (KeySource::Result, Some(KeySource::ModelTimesResult)),
+        Form::FreshProducts => (KeySource::Input, Some(KeySource::ModelTimesInput(value.row))),
+        Form::ResultProducts => (KeySource::Result, Some(KeySource::ModelTimesResult(value.row))),
         Form::Result => (KeySource::Result, None),
         Form::Degree2 => return,
     };
@@ -57,7 +57,7 @@ fn switch(keys: &mut Vec<KeySpec>, value: &ValueType, rotation: u32, privacy: Mo
         push(operand);
     }
     if let (Some(times_model), true) = (times_model, has_model_components(privacy)) {
-        push(KeySource::Model);
+        push(KeySource::Model(value.row));
         push(times_model);
     }
 }

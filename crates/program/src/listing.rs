@@ -95,12 +95,16 @@ impl Listing<'_> {
     }
 
     fn keys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rotations: BTreeMap<(KeySource, u8), Vec<u32>> = BTreeMap::new();
+        let mut rotations: BTreeMap<(&str, u8), Vec<String>> = BTreeMap::new();
         for key in &self.0.program().keys {
-            rotations.entry((key.source, key.level)).or_default().push(key.rotation);
+            let rotation = match key.source.row() {
+                Some(row) => format!("{} of row {row}", key.rotation),
+                None => key.rotation.to_string(),
+            };
+            rotations.entry((name(key.source), key.level)).or_default().push(rotation);
         }
         for ((source, level), rotations) in rotations {
-            writeln!(f, "  {source:?} at level {level}: rotations {rotations:?}")?;
+            writeln!(f, "  {source} at level {level}: rotations {}", rotations.join(", "))?;
         }
         Ok(())
     }
@@ -121,6 +125,17 @@ impl Listing<'_> {
             }
         }
         Ok(())
+    }
+}
+
+fn name(source: KeySource) -> &'static str {
+    match source {
+        KeySource::Model(_) => "model",
+        KeySource::ModelTimesInput(_) => "model·input",
+        KeySource::ModelTimesResult(_) => "model·result",
+        KeySource::Input => "input",
+        KeySource::Result => "result",
+        KeySource::ResultSquared => "result²",
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Program {
     pub privacy: ModelPrivacy,
     /// How inputs are laid into ciphertexts.
     pub input: InputLayout,
-    /// Level and scale of every weight vector.
+    /// Level, scale and encryption of every weight vector.
     pub weights: Vec<WeightSpec>,
     /// Operations in execution order.
     pub steps: Vec<Step>,
@@ -55,13 +55,18 @@ pub struct InputLayout {
     pub bound: f64,
 }
 
-/// Level and scale of one weight vector. The vector has `positions` values, each repeated over the lanes.
+/// One weight vector. It has `positions` values, each repeated over the lanes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightSpec {
     /// Level of its ciphertext or plaintext.
     pub level: u8,
     /// Exact scale.
     pub scale: Scale,
+    /// Number of its mask, the uniform half of its ciphertext; 0 when weights are plain. Weights of different rows may share one: then
+    /// masks times operands are computed, and their sums decomposed, once for all rows that also share operands.
+    pub mask: u32,
+    /// The row, which says whose model key encrypts it; 0 when weights are plain. No two weights of a row have the same mask.
+    pub row: u8,
 }
 
 /// One operation. Forms: *fresh* (input key), *result* (degree 1 under the result key), *product sum*, *degree 2*.
@@ -76,9 +81,9 @@ pub enum Step {
     },
     /// Σ weight ⊗ value, lazily summed, plus an optional bias at the product's scale. Output: a product sum.
     Products {
-        /// Weight and value of each term; all values have one form, level and scale, so have all weights.
+        /// Weight and value of each term; all values have one form, level and scale, so have all weights, which are of one row.
         terms: Vec<(WeightId, ValueId)>,
-        /// Added at the product's scale.
+        /// Added at the product's scale; of the same row.
         bias: Option<WeightId>,
     },
     /// Σ rotate(value, r), every component switched to the result key, one mod-down for the whole sum. Output: a result ciphertext.
@@ -123,6 +128,20 @@ impl Program {
     #[must_use]
     pub fn features(&self) -> Option<u32> {
         self.input.shape.iter().try_fold(1u32, |product, &axis| product.checked_mul(axis))
+    }
+
+    /// The masks of a product step's weights, in the order of its terms; empty for other steps and for plain weights.
+    #[must_use]
+    pub fn masks(&self, step: &Step) -> Vec<u32> {
+        match (step, self.privacy) {
+            (Step::Products { terms, .. }, ModelPrivacy::Encrypted) => {
+                let mask = |&(weight, _): &(WeightId, ValueId)| {
+                    self.weights.get(weight as usize).map(|weight| weight.mask)
+                };
+                terms.iter().filter_map(mask).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

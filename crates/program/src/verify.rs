@@ -2,13 +2,16 @@
 
 mod error;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use adyton_ckks::{KeySpec, Parameters, Scale};
 
 pub use error::{StepError, VerifyError};
 
 use crate::infer::level_bits;
 use crate::{
-    Form, Inference, OutputLayout, Program, ValueId, ValueType, WeightSpec, infer, limits,
+    Form, Inference, ModelPrivacy, OutputLayout, Program, ValueId, ValueType, WeightSpec, infer,
+    limits,
 };
 
 /// A program that has been checked, with what the check found out: types, keys, life spans, validated parameters.
@@ -49,6 +52,7 @@ impl VerifiedProgram {
             check_weight(weight, &program, &bits)
                 .map_err(|reason| VerifyError::Weight { weight: index, reason })?;
         }
+        check_masks(&program)?;
         let inference = infer(&program, &parameters)?;
         check_output(&program, &inference, &bits)?;
         check_keys(&program.keys, &inference.keys)?;
@@ -156,6 +160,27 @@ fn check_input(program: &Program, parameters: &Parameters) -> Result<(), VerifyE
 fn check_weight(weight: &WeightSpec, program: &Program, bits: &[f64]) -> Result<(), &'static str> {
     let bits = bits.get(usize::from(weight.level)).ok_or("the level does not exist")?;
     check_scale(&weight.scale, program, *bits)
+}
+
+/// Weights of one row never share a mask, and all that share one have its level. Plain weights have none.
+fn check_masks(program: &Program) -> Result<(), VerifyError> {
+    let mut used = BTreeSet::new();
+    let mut levels = BTreeMap::new();
+    for (index, &WeightSpec { level, mask, row, .. }) in program.weights.iter().enumerate() {
+        let reason = match program.privacy {
+            ModelPrivacy::Plain if (mask, row) != (0, 0) => "a plain weight has no mask and no row",
+            ModelPrivacy::Plain => continue,
+            ModelPrivacy::Encrypted if !used.insert((mask, row)) => {
+                "its mask serves another weight of the same row"
+            }
+            ModelPrivacy::Encrypted if *levels.entry(mask).or_insert(level) != level => {
+                "its mask serves a weight at another level"
+            }
+            ModelPrivacy::Encrypted => continue,
+        };
+        return Err(VerifyError::Weight { weight: index, reason });
+    }
+    Ok(())
 }
 
 /// A declared scale lies in [1, modulus) and is made of two and the ciphertext primes, with exponents that keep arithmetic on

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use adyton_ring::{
-    Automorphism, Divider, Kernel, ModUp, Ntt, PairTerm, Poly, Ring, RingKind, SingleTerm, Tile,
-    ntt_primes, sampler,
+    Automorphism, Divider, Kernel, ModUp, Ntt, Poly, Ring, RingKind, SingleTerm, Tile, ntt_primes,
+    sampler,
 };
 use divan::{Bencher, black_box};
 
@@ -62,23 +62,7 @@ fn inverse_conjugate_invariant(bencher: Bencher<'_, '_>, case: (Kernel, u8)) {
     bencher.bench_local(|| ring.residue(0).inverse_in_place(black_box(x.limb_mut(0))));
 }
 
-/// 32 terms on a stretch of 256 coefficients: 256 KiB of operands, all in the second-level cache.
-#[divan::bench(args = KERNELS.into_iter().filter(|kernel| kernel.is_supported()))]
-fn dot4_32_terms_256_coefficients(bencher: Bencher<'_, '_>, kernel: Kernel) {
-    let ring = ring(RingKind::Standard, (kernel, 12), 1);
-    let polys: Vec<Poly<Ntt>> = (0..128).map(|i| random(&ring, i)).collect();
-    let slices: Vec<Vec<u64>> = polys.iter().map(|poly| poly.limb(0)[..256].to_vec()).collect();
-    let terms: Vec<PairTerm<'_>> = slices
-        .chunks_exact(4)
-        .map(|t| PairTerm { b: &t[0], a: &t[1], b2: &t[2], a2: &t[3] })
-        .collect();
-    let mut outs = [[0; 256]; 4];
-    bencher.bench_local(|| {
-        ring.residue(0).dot4(black_box(&terms), outs.each_mut().map(|out| &mut out[..]))
-    });
-}
-
-/// Groups of a tile of 8 rows and 32 terms on 64 coefficients: 256 KiB of weights, 32 KiB of operands a group. A group takes 32·8·64
+/// Groups of a tile of 8 rows and 32 terms on 64 coefficients: 128 KiB of weights, 32 KiB of operands a group. A group takes 32·8·64
 /// products.
 #[divan::bench(args = [1, 2, 3, 4, 8])]
 fn tile_8_rows_32_terms_64_coefficients(bencher: Bencher<'_, '_>, groups: usize) {
@@ -88,14 +72,14 @@ fn tile_8_rows_32_terms_64_coefficients(bencher: Bencher<'_, '_>, groups: usize)
         let polys = (0..).map(|i| random(&ring, 1000 * number + i));
         polys.flat_map(|poly| poly.limb(0).to_vec()).take(count).collect()
     };
-    let rows: Vec<Vec<u64>> = (0..8).map(|row| words(2 * 32 * LEN, row)).collect();
+    let rows: Vec<Vec<u64>> = (0..8).map(|row| words(32 * LEN, row)).collect();
     let rows: Vec<&[u64]> = rows.iter().map(Vec::as_slice).collect();
     let operands = words(2 * 32 * LEN * groups, 8);
-    let mut sums = vec![vec![0; LEN]; 8 * groups * 4];
+    let mut sums = vec![vec![0; LEN]; 8 * groups * 2];
     bencher.bench_local(|| {
         let mut sums = sums.iter_mut().map(Vec::as_mut_slice);
-        let mut outs: Vec<[&mut [u64]; 4]> =
-            (0..8 * groups).map(|_| [(); 4].map(|()| sums.next().unwrap())).collect();
+        let mut outs: Vec<[&mut [u64]; 2]> =
+            (0..8 * groups).map(|_| [(); 2].map(|()| sums.next().unwrap())).collect();
         let tile = Tile { rows: &rows, operands: &operands, terms: 32, outs: &mut outs };
         ring.residue(0).tile(black_box(tile))
     });

@@ -7,7 +7,7 @@
 //!   A [`Basis`] selects some of its primes; a [`Poly`] has one limb per prime of its basis and carries its
 //!   domain, [`Coeff`] or [`Ntt`], in its type.
 //! * [`ResidueRing`] is the ring modulo one prime: the same operations on slices, and the sums of products
-//!   ([`ResidueRing::dot4`] and others) whose callers choose the blocking.
+//!   ([`ResidueRing::dot2`] and others) whose callers choose the blocking.
 //! * [`Automorphism`], [`Divider`] and [`ModUp`] own the tables of the operations they name.
 //! * [`sampler`] draws uniform, ternary and Gaussian polynomials from seeds; [`codec`] packs residues into bits.
 //!

@@ -134,38 +134,11 @@ impl ResidueRing {
         Ok(())
     }
 
-    /// Two-key products: `outs = Σ (b·b2, a·b2, b·a2, a·a2)`, entry by entry, reduced once.
-    ///
-    /// With weights `(b, a)` under the model key and inputs `(b2, a2)` under the operand's key these are
-    /// the components that stand with 1, the model key, the operand's key, and both.
-    ///
-    /// # Errors
-    /// [`RingError::Length`] unless all slices are as long as the first output.
-    pub fn dot4(&self, terms: &[PairTerm<'_>], outs: [&mut [u64]; 4]) -> Result<(), RingError> {
-        let len = outs[0].len();
-        outs.iter().try_for_each(|out| check(len, out))?;
-        self.backend.dot4::<false>(self.modulus(), Checked::new(terms, len)?, outs);
-        Ok(())
-    }
-
-    /// [`Self::dot4`] added to what the outputs hold.
-    ///
-    /// # Errors
-    /// [`RingError::Length`].
-    pub fn dot4_add(&self, terms: &[PairTerm<'_>], outs: [&mut [u64]; 4]) -> Result<(), RingError> {
-        let len = outs[0].len();
-        outs.iter().try_for_each(|out| check(len, out))?;
-        self.backend.dot4::<true>(self.modulus(), Checked::new(terms, len)?, outs);
-        Ok(())
-    }
-
-    /// [`Self::dot4`] or [`Self::dot2`] of rows of weights with groups of operands: each weight is loaded once for two or three groups, and
-    /// operands stay in the first-level cache while the rows pass over them.
+    /// [`Self::dot2`] of rows of weights with groups of operands: each weight is loaded once for several groups, and operands stay in the first-level cache while the rows pass over them.
     ///
     /// # Errors
     /// [`RingError::Length`] unless all lengths are as [`Tile`] says.
-    pub fn tile<const OUTS: usize>(&self, tile: Tile<'_, '_, OUTS>) -> Result<(), RingError> {
-        const { assert!(OUTS == 2 || OUTS == 4, "one or two components of a weight") };
+    pub fn tile(&self, tile: Tile<'_, '_>) -> Result<(), RingError> {
         tile.check()?;
         if tile.operands.is_empty() {
             tile.outs.iter_mut().flatten().for_each(|out| out.fill(0));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use adyton_ckks::{
-    Ciphertext, CkksError, Crew, Degree2, Evaluator, InputKey, KeySet, OperandRole,
+    Ciphertext, CkksError, Crew, Degree2, Evaluator, InputKey, KeySet, OperandRole, PreparedMasks,
     PreparedWeights, ProductSum, ResultKey, SwitchTerm,
 };
 use adyton_program::VerifiedProgram;
@@ -68,6 +68,7 @@ impl Encrypted {
     fn sums<K: OperandRole>(
         &self,
         rows: &[&PreparedWeights],
+        masks: Option<&PreparedMasks>,
         groups: &[Vec<&Ciphertext<K>>],
         wrap: fn(ProductSum<K>) -> EncryptedSum,
     ) -> Result<Vec<Vec<EncryptedSum>>, EncryptedError> {
@@ -78,7 +79,7 @@ impl Encrypted {
             let operands: Vec<_> = groups.iter().map(Vec::as_slice).collect();
             let mut rows: Vec<_> = self
                 .evaluator
-                .products_prepared(rows, &operands)?
+                .products_prepared(rows, masks, &operands)?
                 .into_iter()
                 .map(Vec::into_iter)
                 .collect();
@@ -124,9 +125,11 @@ impl Backend for Encrypted {
             .iter()
             .map(|row| self.weights.of_step(row.step).ok_or(EncryptedError::NoWeights(row.step)))
             .collect::<Result<_, _>>()?;
+        // Rows that are done together have the same masks (`Schedule`).
+        let masks = rows.first().and_then(|row| self.weights.masks_of_step(row.step));
         match operands {
-            Operands::Fresh(groups) => self.sums(&weights, &groups, EncryptedSum::Input),
-            Operands::Result(groups) => self.sums(&weights, &groups, EncryptedSum::Result),
+            Operands::Fresh(groups) => self.sums(&weights, masks, &groups, EncryptedSum::Input),
+            Operands::Result(groups) => self.sums(&weights, masks, &groups, EncryptedSum::Result),
         }
     }
 

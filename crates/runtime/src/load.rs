@@ -54,6 +54,14 @@ pub enum LoadError<E: Error + 'static> {
         /// The declared scale.
         expected: Box<Scale>,
     },
+    /// A weight with another seed than an earlier one that has the same mask.
+    #[error("weight {index} has another seed than the weights before it that share mask {mask}")]
+    Mask {
+        /// The weight.
+        index: usize,
+        /// Its mask.
+        mask: u32,
+    },
     /// A plain weight with another number of values than a ciphertext has positions.
     #[error("weight {index} has {given} values, a ciphertext has {expected} positions")]
     Length {
@@ -131,14 +139,13 @@ pub fn load_inputs<T, E: Error + Send + 'static>(
     Ok((0..groups).map(|_| inputs.by_ref().take(count).collect()).collect())
 }
 
-/// Expands a ciphertext, which must have the given level and scale.
-pub(crate) fn expand<K: KeyRole, E: Error>(
-    parameters: &Parameters,
+/// That a ciphertext has the given level and scale.
+pub(crate) fn check_seeded<K: KeyRole, E: Error>(
     index: usize,
-    seeded: SeededCiphertext<K>,
+    seeded: &SeededCiphertext<K>,
     level: u8,
     scale: &Scale,
-) -> Result<Ciphertext<K>, LoadError<E>> {
+) -> Result<(), LoadError<E>> {
     if seeded.level() != level {
         return Err(LoadError::Level { index, given: seeded.level(), expected: level });
     }
@@ -146,6 +153,18 @@ pub(crate) fn expand<K: KeyRole, E: Error>(
         let (given, expected) = (seeded.scale().clone().into(), scale.clone().into());
         return Err(LoadError::Scale { index, given, expected });
     }
+    Ok(())
+}
+
+/// Expands a ciphertext, which must have the given level and scale.
+fn expand<K: KeyRole, E: Error>(
+    parameters: &Parameters,
+    index: usize,
+    seeded: SeededCiphertext<K>,
+    level: u8,
+    scale: &Scale,
+) -> Result<Ciphertext<K>, LoadError<E>> {
+    check_seeded(index, &seeded, level, scale)?;
     seeded.into_expanded(parameters).map_err(|source| LoadError::Unfit { index, source })
 }
 

@@ -3,7 +3,7 @@
 use adyton_ckks::{Parameters, ParametersError};
 use adyton_program::{Form, ModelPrivacy, Step, ValueType, VerifiedProgram};
 
-use crate::{Schedule, encrypted::CACHED_OPERANDS, executor::window};
+use crate::{Schedule, StepKind, encrypted::CACHED_OPERANDS, executor::window, weights::MaskSets};
 
 /// Bytes of a residue.
 const RESIDUE: u64 = size_of::<u64>() as u64;
@@ -49,21 +49,15 @@ pub fn estimate_memory(
     threads: usize,
 ) -> Result<MemoryEstimate, ParametersError> {
     let sizes = Sizes::new(program)?;
-    // Every step has its weights laid out for itself.
-    let read = program.program().steps.iter().flat_map(Step::weights);
-    let weights = read.filter_map(|weight| program.program().weights.get(weight as usize));
-    let weights = weights.map(|weight| match program.program().privacy {
-        ModelPrivacy::Encrypted => 2 * sizes.poly(weight.level),
-        ModelPrivacy::Plain => sizes.poly(weight.level),
-    });
     let keys = program.program().keys.iter().map(|key| sizes.key(key.level));
 
-    let types: Vec<u64> = program.types().iter().map(|value| sizes.value(value)).collect();
-    let value = |value: u32| types.get(value as usize).copied().unwrap_or(0);
-    let peak = Schedule::new(program).peak(window(threads), value);
+    let schedule = Schedule::new(program);
+    let values = sizes.values(program, &schedule);
+    let value = |value: u32| values.get(value as usize).copied().unwrap_or(0);
+    let peak = schedule.peak(window(threads), value);
     let scratch = program.program().steps.iter().map(|step| sizes.scratch(program, step)).max();
     Ok(MemoryEstimate {
-        weights: weights.fold(0, u64::saturating_add),
+        weights: sizes.weights(program),
         keys: keys.fold(0, u64::saturating_add),
         values: peak.saturating_mul(groups as u64),
         scratch: scratch.unwrap_or(0).saturating_mul(threads as u64),
@@ -108,12 +102,56 @@ impl Sizes {
         2 * level.digits * level.extended
     }
 
+    /// Every step has its weights laid out for itself, and every set of masks is laid out once. An encrypted bias brings its mask.
+    fn weights(&self, program: &VerifiedProgram) -> u64 {
+        let specs = &program.program().weights;
+        let poly = |weight: u32| specs.get(weight as usize).map_or(0, |spec| self.poly(spec.level));
+        let steps = program.program().steps.iter();
+        let read = steps.clone().flat_map(Step::weights).map(poly).fold(0, u64::saturating_add);
+        let biases = steps.filter_map(|step| match (step, self.privacy) {
+            (Step::Products { bias, .. }, ModelPrivacy::Encrypted) => bias.map(poly),
+            _ => None,
+        });
+        let sets = MaskSets::new(program.program());
+        let masks = sets.sets().iter().map(|&(len, step)| {
+            let first = program.program().steps.get(step).and_then(|step| step.weights().next());
+            first.map_or(0, poly).saturating_mul(len as u64)
+        });
+        biases.chain(masks).fold(read, u64::saturating_add)
+    }
+
+    /// Bytes of each value. What the rows of a stage share counts for the one that lives longest.
+    fn values(&self, program: &VerifiedProgram, schedule: &Schedule) -> Vec<u64> {
+        let mut values: Vec<u64> = program.types().iter().map(|value| self.value(value)).collect();
+        if self.privacy == ModelPrivacy::Plain {
+            return values;
+        }
+        let mut add = |value: u32, polys: u64| {
+            let level = program.value_type(value).map_or(0, |value| value.level);
+            if let Some(size) = values.get_mut(value as usize) {
+                *size += polys * self.poly(level);
+            }
+        };
+        for (step, &value) in program.program().steps.iter().zip(program.first_outputs()) {
+            if matches!(step, Step::Products { bias: Some(_), .. }) {
+                add(value, 1);
+            }
+        }
+        for stage in 0..schedule.stages() {
+            if schedule.kind(stage) == StepKind::Products {
+                let outputs = schedule.outputs(stage).iter();
+                let longest = outputs.max_by_key(|&&value| schedule.users(value).last());
+                longest.into_iter().for_each(|&value| add(value, 2));
+            }
+        }
+        values
+    }
+
+    /// What a value has to itself.
     fn value(&self, value: &ValueType) -> u64 {
-        let polys = match (value.form, self.privacy) {
-            (Form::Fresh | Form::Result, _) => 2,
-            (Form::FreshProducts | Form::ResultProducts, ModelPrivacy::Encrypted) => 4,
-            (Form::FreshProducts | Form::ResultProducts, ModelPrivacy::Plain) => 2,
-            (Form::Degree2, _) => 3,
+        let polys = match value.form {
+            Form::Fresh | Form::Result | Form::FreshProducts | Form::ResultProducts => 2,
+            Form::Degree2 => 3,
         };
         polys * self.poly(value.level)
     }

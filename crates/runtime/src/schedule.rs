@@ -7,12 +7,12 @@ use adyton_program::{Step, ValueId, VerifiedProgram};
 use crate::StepKind;
 
 /// Most product steps that are done together: more would save little reading and keep more sums in memory.
-const MOST_ROWS: usize = 16;
+const MOST_ROWS: usize = 32;
 
 /// Dependencies and lifetimes of a program's values, independent of backend and groups.
 ///
-/// The steps are arranged in *stages*. A stage is one step, or several `Products` steps with the same operands (rows of one
-/// linear layer), which read those operands once for all. Stages keep the order of their first steps, so that every stage reads what
+/// The steps are arranged in *stages*. A stage is one step, or several `Products` steps with the same operands and masks (rows of one
+/// linear layer), which read those once for all. Stages keep the order of their first steps, so that every stage reads what
 /// earlier ones define.
 #[derive(Clone, Debug)]
 pub struct Schedule {
@@ -47,11 +47,17 @@ impl Schedule {
     pub fn new(program: &VerifiedProgram) -> Self {
         let program = program.program();
         let inputs = program.input.ciphertexts.len();
-        Self::of_steps(inputs, &program.steps, program.output.value)
+        let masks = |step: &Step| program.masks(step);
+        Self::of_steps(inputs, &program.steps, masks, program.output.value)
     }
 
     /// Analyses steps over `inputs` input ciphertexts; every step reads what is defined before it.
-    fn of_steps(inputs: usize, steps: &[Step], result: ValueId) -> Self {
+    fn of_steps(
+        inputs: usize,
+        steps: &[Step],
+        masks: impl Fn(&Step) -> Vec<u32>,
+        result: ValueId,
+    ) -> Self {
         let mut first_output = ValueId::try_from(inputs).unwrap_or(ValueId::MAX);
         let mut outputs = Vec::with_capacity(steps.len());
         for step in steps {
@@ -60,7 +66,7 @@ impl Schedule {
             outputs.push(first_output..first_output + count);
             first_output += count;
         }
-        let stages: Vec<Stage> = arrange(steps)
+        let stages: Vec<Stage> = arrange(steps, masks)
             .into_iter()
             .map(|group| Stage {
                 kind: StepKind::of(&steps[group[0]]),
@@ -188,13 +194,14 @@ impl Schedule {
 }
 
 /// The stages of a program, each the steps of it, in the order of their first steps.
-fn arrange(steps: &[Step]) -> Vec<Vec<usize>> {
+fn arrange(steps: &[Step], masks: impl Fn(&Step) -> Vec<u32>) -> Vec<Vec<usize>> {
     let mut stages = Vec::new();
-    let mut alike: BTreeMap<Vec<ValueId>, Vec<usize>> = BTreeMap::new();
+    let mut alike: BTreeMap<(Vec<ValueId>, Vec<u32>), Vec<usize>> = BTreeMap::new();
     for (index, step) in steps.iter().enumerate() {
         match step {
             Step::Products { .. } => {
-                alike.entry(step.operands().collect()).or_default().push(index)
+                let place = (step.operands().collect(), masks(step));
+                alike.entry(place).or_default().push(index);
             }
             _ => stages.push(vec![index]),
         }
@@ -218,6 +225,10 @@ fn operands(step: &Step) -> Vec<ValueId> {
 mod tests {
     use super::*;
 
+    fn no_masks(_: &Step) -> Vec<u32> {
+        Vec::new()
+    }
+
     fn chain() -> Vec<Step> {
         vec![
             Step::Rotations { of: 0, by: vec![0, 1, 2] }, // 1, 2, 3
@@ -230,7 +241,7 @@ mod tests {
 
     #[test]
     fn operands_are_listed_once_and_users_in_order() {
-        let schedule = Schedule::of_steps(1, &chain(), 7);
+        let schedule = Schedule::of_steps(1, &chain(), no_masks, 7);
         assert_eq!(schedule.operands(1), [1, 2]);
         assert_eq!(schedule.operands(2), [4]);
         assert_eq!(schedule.outputs(0), [1, 2, 3]);
@@ -242,7 +253,7 @@ mod tests {
 
     #[test]
     fn peak_of_sequential_execution() {
-        let schedule = Schedule::of_steps(1, &chain(), 7);
+        let schedule = Schedule::of_steps(1, &chain(), no_masks, 7);
         // Step 0 holds the input and its three rotations.
         assert_eq!(schedule.peak(1, |_| 1), 4);
         // A large product sum: alive with its operands (step 1), then with the result ciphertext (step 2).
@@ -251,7 +262,7 @@ mod tests {
 
     #[test]
     fn wider_windows_never_need_less_and_end_at_everything() {
-        let schedule = Schedule::of_steps(1, &chain(), 7);
+        let schedule = Schedule::of_steps(1, &chain(), no_masks, 7);
         let peaks: Vec<u64> = (1..8).map(|window| schedule.peak(window, |_| 1)).collect();
         assert!(peaks.is_sorted());
         assert_eq!(peaks.last(), Some(&8));
@@ -273,7 +284,7 @@ mod tests {
             Step::SwitchSum { terms: vec![(4, 0), (5, 1)], rescale: true }, // 6
             row([1, 0], 6),                                                 // 7
         ];
-        let schedule = Schedule::of_steps(2, &steps, 6);
+        let schedule = Schedule::of_steps(2, &steps, no_masks, 6);
         let stages: Vec<&[usize]> =
             (0..schedule.stages()).map(|stage| schedule.steps_of(stage)).collect();
         let expected: [&[usize]; 4] = [&[0, 2, 3], &[1], &[4], &[5]];
@@ -283,9 +294,16 @@ mod tests {
         assert_eq!(schedule.steps(), 6);
 
         let many: Vec<Step> = (0..40).map(|weight| row([0, 1], weight)).collect();
-        let schedule = Schedule::of_steps(2, &many, 2);
+        let schedule = Schedule::of_steps(2, &many, no_masks, 2);
         let rows: Vec<usize> =
             (0..schedule.stages()).map(|stage| schedule.steps_of(stage).len()).collect();
-        assert_eq!(rows, [16, 16, 8]);
+        assert_eq!(rows, [32, 8]);
+
+        // Rows share what their masks give as long as they have the same ones.
+        let by_half = |step: &Step| step.weights().map(|weight| weight / 20).collect();
+        let schedule = Schedule::of_steps(2, &many, by_half, 2);
+        let rows: Vec<usize> =
+            (0..schedule.stages()).map(|stage| schedule.steps_of(stage).len()).collect();
+        assert_eq!(rows, [19, 1, 19, 1]);
     }
 }

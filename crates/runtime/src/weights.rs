@@ -1,19 +1,19 @@
-//! Weights, ready to be multiplied: expanded from their seeded form or encoded, checked against the program, and laid out for
-//! the steps that read them.
+//! Weights, ready to be multiplied: read or encoded, checked against the program, and laid out for the steps that read them.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     error::Error,
     iter::repeat_n,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use adyton_ckks::{
-    Ciphertext, CkksError, Encoder, Evaluator, ModelKey, Plaintext, PreparedWeights,
-    SeededCiphertext, Weight,
+    CkksError, Encoder, Evaluator, ModelKey, Plaintext, PreparedMasks, PreparedWeights, Seed,
+    SeededCiphertext,
 };
-use adyton_program::{ModelPrivacy, Step, VerifiedProgram};
+use adyton_program::{ModelPrivacy, Program, Step, VerifiedProgram};
 
-use crate::load::{LoadError, expand, load};
+use crate::load::{LoadError, check_seeded, load};
 
 /// All weights of one deployment, ready for use and independent of any session.
 #[derive(Debug)]
@@ -21,10 +21,52 @@ pub struct Weights {
     program: [u8; 32],
     /// By step; only product steps have weights.
     steps: Vec<Option<PreparedWeights>>,
+    /// By mask set.
+    masks: Vec<Option<PreparedMasks>>,
+    sets: MaskSets,
+}
+
+/// The distinct lists of masks of a program's product steps: steps with one list share their masks' products.
+#[derive(Debug)]
+pub(crate) struct MaskSets {
+    /// By step.
+    of_step: Vec<Option<usize>>,
+    /// How many masks each set has, and a step that has it.
+    sets: Vec<(usize, usize)>,
+}
+
+impl MaskSets {
+    pub(crate) fn new(program: &Program) -> Self {
+        let mut numbers = BTreeMap::new();
+        let mut sets = Vec::new();
+        let of_step = program.steps.iter().enumerate().map(|(index, step)| {
+            let masks = program.masks(step);
+            if masks.is_empty() {
+                return None;
+            }
+            let len = masks.len();
+            Some(*numbers.entry(masks).or_insert_with(|| {
+                sets.push((len, index));
+                sets.len() - 1
+            }))
+        });
+        let of_step = of_step.collect();
+        Self { of_step, sets }
+    }
+
+    /// The set of a step, if it has masks.
+    pub(crate) fn of_step(&self, step: usize) -> Option<usize> {
+        self.of_step.get(step).copied().flatten()
+    }
+
+    /// For each set, how many masks it has, and a step that has it.
+    pub(crate) fn sets(&self) -> &[(usize, usize)] {
+        &self.sets
+    }
 }
 
 impl Weights {
-    /// Expands encrypted weights, given in the order of the program's weights, on `threads` threads.
+    /// Lays out encrypted weights, given in the order of the program's weights, on `threads` threads.
     ///
     /// `decode` makes a seeded ciphertext of each item, on the worker threads too: an item may be bytes, or the ciphertext
     /// itself. No more than `threads` items are held at a time.
@@ -38,16 +80,30 @@ impl Weights {
         threads: usize,
     ) -> Result<Self, LoadError<E>> {
         require(program, ModelPrivacy::Encrypted)?;
-        let parameters = program.parameters();
-        let specs = &program.program().weights;
-        let assembly = Assembly::<Ciphertext<ModelKey>>::new(program);
+        let (specs, evaluator) = (&program.program().weights, Evaluator::new(program.parameters()));
+        let sets = MaskSets::new(program.program());
+        let assembly = Assembly::<SeededCiphertext<ModelKey>>::new(program);
+        let masks = Masks::new(&sets);
         let prepared = load(specs, items, threads, |index, spec, item| {
             let weight = decode(item).map_err(|source| LoadError::Item { index, source })?;
-            let weight = expand(parameters, index, weight, spec.level, &spec.scale)?;
-            let prepared = assembly.add(index, weight, |weight| Weight::Encrypted(weight));
+            check_seeded(index, &weight, spec.level, &spec.scale)?;
+            if !masks.agrees(spec.mask, weight.seed()) {
+                return Err(LoadError::Mask { index, mask: spec.mask });
+            }
+            let complete = assembly.add(index, weight).into_iter();
+            let prepare = |(step, weights): (usize, StepWeights<_>)| {
+                let terms: Vec<_> = weights.terms.iter().map(|weight| &**weight).collect();
+                if let Some(set) = sets.of_step(step).filter(|&set| masks.claim(set)) {
+                    masks.keep(set, evaluator.prepare_masks(&terms)?);
+                }
+                let row = weights.first.and_then(|weight| specs.get(weight)).map_or(0, |w| w.row);
+                Ok((step, evaluator.prepare_encrypted(row, &terms, weights.bias.as_deref())?))
+            };
+            let prepared: Result<Vec<_>, CkksError> = complete.map(prepare).collect();
             prepared.map_err(|source| LoadError::Unfit { index, source })
         })?;
-        Ok(Self::of_steps(program, prepared))
+        let masks = masks.into_prepared();
+        Ok(Self { masks, sets, ..Self::of_steps(program, prepared) })
     }
 
     /// Encodes plain weights, given in the order of the program's weights, on `threads` threads.
@@ -64,6 +120,7 @@ impl Weights {
     ) -> Result<Self, LoadError<E>> {
         require(program, ModelPrivacy::Plain)?;
         let encoder = Encoder::new(program.parameters());
+        let evaluator = Evaluator::new(program.parameters());
         let layout = &program.program().input;
         let (positions, lanes) = (layout.positions as usize, layout.lanes as usize);
         let specs = &program.program().weights;
@@ -75,9 +132,13 @@ impl Weights {
                 return Err(LoadError::Length { index, given, expected: positions });
             }
             let slots: Vec<f64> = values.iter().flat_map(|&value| repeat_n(value, lanes)).collect();
-            let weight = encoder.encode(&slots, spec.level, &spec.scale);
-            let prepared = weight
-                .and_then(|weight| assembly.add(index, weight, |weight| Weight::Plain(weight)));
+            let prepare = |(step, weights): (usize, StepWeights<_>)| {
+                let terms: Vec<_> = weights.terms.iter().map(|weight| &**weight).collect();
+                Ok((step, evaluator.prepare_plain(&terms, weights.bias.as_deref())?))
+            };
+            let prepared = encoder
+                .encode(&slots, spec.level, &spec.scale)
+                .and_then(|weight| assembly.add(index, weight).into_iter().map(prepare).collect());
             prepared.map_err(|source| LoadError::Unfit { index, source })
         })?;
         Ok(Self::of_steps(program, prepared))
@@ -88,7 +149,8 @@ impl Weights {
         for (step, weights) in prepared.into_iter().flatten() {
             steps[step] = Some(weights);
         }
-        Self { program: program.id(), steps }
+        let sets = MaskSets { of_step: Vec::new(), sets: Vec::new() };
+        Self { program: program.id(), steps, masks: Vec::new(), sets }
     }
 
     /// Id of the program that the weights were checked against.
@@ -100,12 +162,57 @@ impl Weights {
     /// Bytes of memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.steps.iter().flatten().map(PreparedWeights::bytes).sum()
+        let weights = self.steps.iter().flatten().map(PreparedWeights::bytes);
+        weights.chain(self.masks.iter().flatten().map(PreparedMasks::bytes)).sum()
     }
 
     /// The weights of a product step.
     pub(crate) fn of_step(&self, step: usize) -> Option<&PreparedWeights> {
         self.steps.get(step)?.as_ref()
+    }
+
+    /// The masks of a product step's weights, when they are encrypted.
+    pub(crate) fn masks_of_step(&self, step: usize) -> Option<&PreparedMasks> {
+        self.masks.get(self.sets.of_step(step)?)?.as_ref()
+    }
+}
+
+/// Masks while weights are loaded: every weight that has one must name the same seed, and each set is laid out once.
+struct Masks {
+    seeds: Mutex<BTreeMap<u32, Seed>>,
+    claimed: Mutex<BTreeSet<usize>>,
+    prepared: Mutex<Vec<Option<PreparedMasks>>>,
+}
+
+impl Masks {
+    fn new(sets: &MaskSets) -> Self {
+        Self {
+            seeds: Mutex::default(),
+            claimed: Mutex::default(),
+            prepared: Mutex::new(sets.sets().iter().map(|_| None).collect()),
+        }
+    }
+
+    /// Whether this seed is that of the mask, as far as is known.
+    fn agrees(&self, mask: u32, seed: &Seed) -> bool {
+        let mut seeds = self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
+        seeds.entry(mask).or_insert(*seed) == seed
+    }
+
+    /// Whether the caller is the first to ask for a set, and so the one to lay it out.
+    fn claim(&self, set: usize) -> bool {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(set)
+    }
+
+    fn keep(&self, set: usize, masks: PreparedMasks) {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = prepared.get_mut(set) {
+            *place = Some(masks);
+        }
+    }
+
+    fn into_prepared(self) -> Vec<Option<PreparedMasks>> {
+        self.prepared.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,7 +223,6 @@ fn require<E: Error>(program: &VerifiedProgram, privacy: ModelPrivacy) -> Result
 /// Weights on their way into steps. A step is laid out as soon as its last weight is there, and a weight is dropped after the
 /// last step that reads it, so that only few are held twice.
 struct Assembly<'a, W> {
-    evaluator: Evaluator,
     steps: &'a [Step],
     /// The steps that read each weight, ascending.
     readers: Vec<Vec<usize>>,
@@ -152,28 +258,11 @@ impl<'a, W> Assembly<'a, W> {
             uses: readers.iter().map(Vec::len).collect(),
             missing,
         };
-        let evaluator = Evaluator::new(program.parameters());
-        Self { evaluator, steps, readers, waiting: Mutex::new(waiting) }
+        Self { steps, readers, waiting: Mutex::new(waiting) }
     }
 
-    /// Takes a weight and lays out the steps that have all of theirs now.
-    fn add(
-        &self,
-        index: usize,
-        weight: W,
-        reference: for<'w> fn(&'w W) -> Weight<'w>,
-    ) -> Result<Vec<(usize, PreparedWeights)>, CkksError> {
-        let complete = self.complete_steps(index, weight);
-        let prepare = |(step, weights): (usize, StepWeights<W>)| {
-            let terms: Vec<Weight<'_>> = weights.terms.iter().map(|w| reference(w)).collect();
-            let bias = weights.bias.as_deref().map(reference);
-            Ok((step, self.evaluator.prepare(&terms, bias)?))
-        };
-        complete.into_iter().map(prepare).collect()
-    }
-
-    /// The steps for which this was the last missing weight, with all their weights.
-    fn complete_steps(&self, index: usize, weight: W) -> Vec<(usize, StepWeights<W>)> {
+    /// Takes a weight; gives the steps for which it was the last one missing, with all their weights.
+    fn add(&self, index: usize, weight: W) -> Vec<(usize, StepWeights<W>)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.weights[index] = Some(Arc::new(weight));
         let mut complete = Vec::new();
@@ -190,10 +279,11 @@ impl<'a, W> Assembly<'a, W> {
         let at = |weight: u32| waiting.weights[weight as usize].clone();
         let collected = match &self.steps[step] {
             Step::Products { terms, bias } => StepWeights {
+                first: terms.first().map(|&(weight, _)| weight as usize),
                 terms: terms.iter().filter_map(|&(weight, _)| at(weight)).collect(),
                 bias: bias.and_then(at),
             },
-            _ => StepWeights { terms: Vec::new(), bias: None },
+            _ => StepWeights { first: None, terms: Vec::new(), bias: None },
         };
         let mut weights: Vec<u32> = self.steps[step].weights().collect();
         weights.sort_unstable();
@@ -211,6 +301,8 @@ impl<'a, W> Assembly<'a, W> {
 
 /// All weights of one step.
 struct StepWeights<W> {
+    /// Index of the first one.
+    first: Option<usize>,
     terms: Vec<Arc<W>>,
     bias: Option<Arc<W>>,
 }

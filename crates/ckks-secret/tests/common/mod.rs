@@ -70,12 +70,20 @@ impl Secrets {
         }
     }
 
+    /// The model key of a row; that of row 0 is `model`.
+    pub fn model_of(&self, row: u8) -> SecretKey<ModelKey> {
+        let parameters = self.model.parameters();
+        let basis = parameters.ring().full_basis();
+        SecretKey::derive_row(parameters, &basis, &[1; 32], row, b"deployment 1").unwrap()
+    }
+
     pub fn keys(&self, specs: &[(KeySource, u32, u8)]) -> EvaluationKeys {
-        let generator = KeyGenerator::new(&self.model, &self.input, &self.result).unwrap();
         let mut randomness = Randomness::from_seed(&[4; 32]);
         specs
             .iter()
             .map(|&(source, rotation, level)| {
+                let model = self.model_of(source.row().unwrap_or_default());
+                let generator = KeyGenerator::new(&model, &self.input, &self.result).unwrap();
                 let spec = KeySpec { source, rotation, level };
                 let key = generator.evaluation_key(&spec, &mut randomness).unwrap();
                 key.into_expanded(self.result.parameters()).unwrap()

@@ -4,6 +4,7 @@
 //! limbs of digits modulo one prime are made, multiplied with their keys in one lazily reduced sum, and accumulated. So the working
 //! set is a few limbs, which stay in the second-level cache while the keys stream by, and primes can be shared out among threads.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use adyton_ring::{AlignedBuffer, Digits, Divider, ModUp, Ntt, Poly, ResidueRing, SingleTerm};
@@ -11,8 +12,8 @@ use adyton_ring::{AlignedBuffer, Digits, Divider, ModUp, Ntt, Poly, ResidueRing,
 use super::Evaluator;
 use crate::{CkksError, EvaluationKey};
 
-/// Contributions whose digits are kept in memory at once.
-const AT_ONCE: usize = 4;
+/// Components of one contribution alone whose digits are kept in memory at once.
+const AT_ONCE: usize = 12;
 
 /// What one rotation contributes to a sum.
 #[derive(Default)]
@@ -25,10 +26,42 @@ pub(super) struct Rotated<'a> {
     pub(super) switched: Vec<(&'a Poly<Ntt>, Arc<EvaluationKey>)>,
 }
 
+/// Where the digits of a component are.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Among those that several contributions share.
+    Shared(usize),
+    /// Among those of this contribution alone.
+    Own(usize),
+}
+
 /// A [`Rotated`] with the digits of its components.
 struct Decomposed<'a> {
     rotated: &'a Rotated<'a>,
+    /// One for each component.
+    places: Vec<Place>,
+    own: Vec<Digits<'a>>,
+}
+
+/// Polynomials that stand in several contributions: masks times operands, the same for all rows that share masks.
+struct Shared<'a> {
+    polys: Vec<&'a Poly<Ntt>>,
     digits: Vec<Digits<'a>>,
+}
+
+impl<'a> Shared<'a> {
+    /// Polynomials are told apart by where they are: equal ones in different places are merely decomposed twice.
+    fn among(contributions: &'a [Rotated<'a>]) -> Vec<&'a Poly<Ntt>> {
+        let mut seen: BTreeMap<*const Poly<Ntt>, (usize, &Poly<Ntt>)> = BTreeMap::new();
+        for (poly, _) in contributions.iter().flat_map(|rotated| &rotated.switched) {
+            seen.entry(std::ptr::from_ref(*poly)).or_insert((0, poly)).0 += 1;
+        }
+        seen.into_values().filter(|(uses, _)| *uses > 1).map(|(_, poly)| poly).collect()
+    }
+
+    fn place(&self, poly: &Poly<Ntt>) -> Option<usize> {
+        self.polys.iter().position(|shared| std::ptr::eq(*shared, poly))
+    }
 }
 
 /// Key switching at one level.
@@ -67,38 +100,71 @@ impl<'e> Switcher<'e> {
         let n = self.degree();
         let limbs = self.mod_up.extended_basis().len();
         let [mut b, mut a] = [self.lend(limbs), self.lend(limbs)];
-        for (number, rotated) in contributions.chunks(AT_ONCE).enumerate() {
-            let decomposed = self.decompose(rotated)?;
+        let polys = Shared::among(contributions);
+        let digits = self.evaluator.share(&polys, |poly| Ok(self.mod_up.decompose(poly)?))?;
+        let shared = Shared { polys, digits };
+        let mut rest = contributions;
+        let mut empty = true;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(self.fitting(rest, &shared));
+            let decomposed = self.decompose(now, &shared)?;
             let residues =
                 self.evaluator.parameters.ring().residues(self.mod_up.extended_basis())?;
             let outs = b.chunks_exact_mut(n).zip(a.chunks_exact_mut(n));
             self.evaluator.share(residues.zip(outs).enumerate(), |(limb, (residue, (b, a)))| {
-                let mut sum = LimbSum { limb, residue, outs: [b, a], empty: number == 0 };
-                decomposed.iter().try_for_each(|rotated| self.add(rotated, &mut sum))
+                let made = self.make_all(limb, &shared.digits)?;
+                let mut sum = LimbSum { limb, residue, outs: [b, a], empty };
+                decomposed.iter().try_for_each(|rotated| self.add(rotated, &made, &mut sum))
             })?;
+            (rest, empty) = (later, false);
         }
         self.divide([&b, &a], rescale)
     }
 
-    /// Makes the digits of all components.
+    /// How many contributions to take at once: at least one.
+    fn fitting(&self, contributions: &[Rotated<'_>], shared: &Shared<'_>) -> usize {
+        let mut own = 0;
+        let fits = contributions.iter().take_while(|rotated| {
+            let polys = rotated.switched.iter().map(|(poly, _)| poly);
+            own += polys.filter(|poly| shared.place(poly).is_none()).count();
+            own <= AT_ONCE
+        });
+        fits.count().max(1)
+    }
+
+    /// Makes the digits of all components that are not shared.
     fn decompose<'a>(
         &self,
         contributions: &'a [Rotated<'a>],
+        shared: &Shared<'_>,
     ) -> Result<Vec<Decomposed<'a>>, CkksError> {
         let components = contributions.iter().flat_map(|rotated| &rotated.switched);
-        let digits =
-            self.evaluator.share(components, |(poly, _)| Ok(self.mod_up.decompose(poly)?))?;
-        let mut digits = digits.into_iter();
-        let of = |rotated: &'a Rotated<'a>| Decomposed {
-            rotated,
-            digits: digits.by_ref().take(rotated.switched.len()).collect(),
+        let own = components.map(|(poly, _)| *poly).filter(|poly| shared.place(poly).is_none());
+        let own = self.evaluator.share(own, |poly| Ok(self.mod_up.decompose(poly)?))?;
+        let mut own = own.into_iter();
+        let of = |rotated: &'a Rotated<'a>| {
+            let mut count = 0;
+            let places = rotated.switched.iter().map(|(poly, _)| match shared.place(poly) {
+                Some(place) => Place::Shared(place),
+                None => {
+                    count += 1;
+                    Place::Own(count - 1)
+                }
+            });
+            let places = places.collect();
+            Decomposed { rotated, places, own: own.by_ref().take(count).collect() }
         };
         Ok(contributions.iter().map(of).collect())
     }
 
-    /// Adds one rotation's contribution modulo one prime.
-    fn add(&self, decomposed: &Decomposed<'_>, sum: &mut LimbSum<'_>) -> Result<(), CkksError> {
-        let Decomposed { rotated, digits } = decomposed;
+    /// Adds one rotation's contribution modulo one prime; `shared` has the limbs of shared digits modulo this prime.
+    fn add(
+        &self,
+        decomposed: &Decomposed<'_>,
+        shared: &[u64],
+        sum: &mut LimbSum<'_>,
+    ) -> Result<(), CkksError> {
+        let Decomposed { rotated, places, own } = decomposed;
         let rotation = rotated.switched.iter().find_map(|(_, key)| key.automorphism.as_ref());
         let (limb, residue) = (sum.limb, sum.residue);
         let [mut own_b, mut own_a, mut image] = [(); 3].map(|()| self.lend(1));
@@ -108,19 +174,20 @@ impl<'e> Switcher<'e> {
             Some(_) => ([&mut own_b, &mut own_a], true),
             None => ([out_b, out_a], sum.empty),
         };
-        if overwrite && digits.is_empty() {
-            b.fill(0);
-            a.fill(0);
+        let own = self.make_all(limb, own)?;
+        let each = self.mod_up.digit_count() * self.degree();
+        let mut terms = Vec::with_capacity(places.len() * self.mod_up.digit_count());
+        for (place, (poly, key)) in places.iter().zip(&rotated.switched) {
+            let made = match *place {
+                Place::Shared(number) => &shared[number * each..(number + 1) * each],
+                Place::Own(number) => &own[number * each..(number + 1) * each],
+            };
+            terms.extend(self.terms(limb, poly, made, key));
         }
-        let mut made = self.lend(self.mod_up.digit_count());
-        for (number, (digits, (poly, key))) in digits.iter().zip(&rotated.switched).enumerate() {
-            self.make_digits(limb, digits, &mut made)?;
-            let terms = self.terms(limb, poly, &made, key);
-            if overwrite && number == 0 {
-                residue.dot2(&terms, [&mut *b, &mut *a])?;
-            } else {
-                residue.dot2_add(&terms, [&mut *b, &mut *a])?;
-            }
+        if overwrite {
+            residue.dot2(&terms, [&mut *b, &mut *a])?;
+        } else {
+            residue.dot2_add(&terms, [&mut *b, &mut *a])?;
         }
         self.add_times_p(limb, residue, rotated.one, b, &mut image)?;
         self.add_times_p(limb, residue, rotated.direct, a, &mut image)?;
@@ -136,6 +203,16 @@ impl<'e> Switcher<'e> {
         }
         sum.empty = false;
         Ok(())
+    }
+
+    /// The limbs modulo one prime of all digits of some components, one component after the other.
+    fn make_all(&self, limb: usize, digits: &[Digits<'_>]) -> Result<AlignedBuffer, CkksError> {
+        let count = self.mod_up.digit_count();
+        let mut made = self.lend(digits.len() * count);
+        for (digits, made) in digits.iter().zip(made.chunks_exact_mut(count * self.degree())) {
+            self.make_digits(limb, digits, made)?;
+        }
+        Ok(made)
     }
 
     /// Makes the limbs of all digits modulo the prime at position `limb` of Q_ℓ·P, but for the digit that contains that prime.
@@ -161,16 +238,14 @@ impl<'e> Switcher<'e> {
         poly: &'d Poly<Ntt>,
         made: &'d [u64],
         key: &'d EvaluationKey,
-    ) -> Vec<SingleTerm<'d>> {
+    ) -> impl Iterator<Item = SingleTerm<'d>> {
         let own = self.own_digit(limb);
-        made.chunks_exact(self.degree())
-            .zip(&key.digits)
-            .enumerate()
-            .map(|(digit, (made, [b, a]))| {
+        made.chunks_exact(self.degree()).zip(&key.digits).enumerate().map(
+            move |(digit, (made, [b, a]))| {
                 let w = if own == Some(digit) { poly.limb(limb) } else { made };
                 SingleTerm { w, b: b.limb(limb), a: a.limb(limb) }
-            })
-            .collect()
+            },
+        )
     }
 
     /// The digit that contains the prime at position `limb` of Q_ℓ·P; `None` for special primes.
@@ -253,13 +328,14 @@ impl<'e> Switcher<'e> {
             let len = self.mod_up.digit_count() * n;
             &made[limb * len..(limb + 1) * len]
         };
+        let terms =
+            |limb: usize| -> Vec<SingleTerm<'_>> { self.terms(limb, a, made(limb), key).collect() };
         let count = divider.dropped().len();
         let mut dropped = [self.lend(count), self.lend(count)];
         let [dropped_b, dropped_a] = &mut dropped;
         let outs = dropped_b.chunks_exact_mut(n).zip(dropped_a.chunks_exact_mut(n));
         for (position, (b, a)) in divider.dropped().zip(outs) {
-            residues[position]
-                .dot2(&self.terms(position, hoisted.a, made(position), key), [b, a])?;
+            residues[position].dot2(&terms(position), [b, a])?;
         }
         let kept = divider.to().len();
         let mut corrections = [self.lend(kept), self.lend(kept)];
@@ -269,7 +345,7 @@ impl<'e> Switcher<'e> {
         let mut out = [self.evaluator.unset(divider.to())?, self.evaluator.unset(divider.to())?];
         let [mut own_b, mut own_a] = [self.lend(1), self.lend(1)];
         for (limb, residue) in residues.iter().take(kept).enumerate() {
-            residue.dot2(&self.terms(limb, a, made(limb), key), [&mut own_b, &mut own_a])?;
+            residue.dot2(&terms(limb), [&mut own_b, &mut own_a])?;
             for (own, corrections) in [&mut own_b, &mut own_a].into_iter().zip(&mut corrections) {
                 divider.finish_limb(limb, &mut corrections[limb * n..(limb + 1) * n], own)?;
             }

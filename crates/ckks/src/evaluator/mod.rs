@@ -18,7 +18,7 @@ mod products;
 mod switch;
 
 pub use crew::{Alone, Crew, Task};
-pub use prepared::PreparedWeights;
+pub use prepared::{PreparedMasks, PreparedWeights};
 pub use products::Weight;
 pub use switch::SwitchTerm;
 

@@ -10,6 +10,7 @@ use adyton_ring::{Ntt, Poly, Ring};
 
 use super::accumulate::{Rotated, Switcher};
 use super::{Common, Evaluator};
+use crate::ciphertext::Masked;
 use crate::{
     Ciphertext, CkksError, Degree2, EvaluationKey, InputKey, KeySet, KeySource, KeySpec,
     OperandRole, ProductSum, ResultKey, Role,
@@ -232,9 +233,9 @@ impl<'a> SwitchTerm<'a> {
     fn components(&self) -> Vec<(Option<KeySource>, &'a Poly<Ntt>)> {
         fn of<K: OperandRole>(sum: &ProductSum<K>) -> Vec<(Option<KeySource>, &Poly<Ntt>)> {
             let mut components = vec![(None, &sum.one), (Some(K::SOURCE), &sum.operand)];
-            if let Some([model, both]) = &sum.encrypted {
-                components.push((Some(KeySource::Model), model));
-                components.push((Some(K::TIMES_MODEL), both));
+            if let Some(Masked { row, model, both }) = &sum.masked {
+                components.push((Some(KeySource::Model(*row)), model));
+                components.push((Some(K::times_model(*row)), both));
             }
             components
         }

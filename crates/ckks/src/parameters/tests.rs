@@ -104,18 +104,18 @@ fn keys_that_cannot_exist_are_refused() {
     literal.gadgets[3] = None;
     let parameters = Parameters::new(&literal).unwrap();
     let key = |source, rotation, level| KeySpec { source, rotation, level };
-    for good in [key(KeySource::Model, 0, 2), key(KeySource::Result, 8191, 0)] {
+    for good in [key(KeySource::Model(0), 0, 2), key(KeySource::Result, 8191, 0)] {
         assert_eq!(parameters.check_key(&good), Ok(()));
     }
     for bad in [
         key(KeySource::Result, 0, 1),
         key(KeySource::ResultSquared, 1, 1),
-        key(KeySource::Model, 8192, 1),
+        key(KeySource::Model(0), 8192, 1),
     ] {
         assert_eq!(parameters.check_key(&bad), Err(ParametersError::BadKey { spec: bad }));
     }
     assert_eq!(
-        parameters.check_key(&key(KeySource::Model, 0, 3)),
+        parameters.check_key(&key(KeySource::Model(0), 0, 3)),
         Err(ParametersError::NoKeysAtLevel { level: 3 })
     );
 }

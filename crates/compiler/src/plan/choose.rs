@@ -26,6 +26,8 @@ pub struct LayerPlan {
     pub periods: (usize, usize),
     /// Weight vectors, biases not counted.
     pub products: usize,
+    /// Masks that these share when encrypted.
+    pub masks: usize,
     /// Baby steps n1: rotations of the inputs.
     pub babies: usize,
     /// Giant steps n2: rotations of the sums.
@@ -120,6 +122,7 @@ impl Plan {
                 blocks: (linear.input.blocks.len(), linear.output.blocks.len()),
                 periods: (linear.input.period, linear.output.period),
                 products: linear.products(),
+                masks: linear.masks(),
                 babies: linear.babies,
                 giants: linear.giants(),
                 strides: linear.strides.clone(),
@@ -133,19 +136,19 @@ impl Plan {
         self.layers.iter().filter(|layer| layer.babies > 1).map(|layer| layer.level).collect()
     }
 
-    /// Bytes of the expanded weights: two polynomials each (one when plain), eight bytes a residue.
+    /// Bytes of the expanded weights: one polynomial each and, when encrypted, one a mask; eight bytes a residue.
     #[must_use]
     pub(super) fn memory(&self, ring: &Ring, privacy: ModelPrivacy) -> u64 {
-        let polynomials = match privacy {
-            ModelPrivacy::Encrypted => 2,
-            ModelPrivacy::Plain => 1,
+        let polynomials = |layer: &LayerPlan| match privacy {
+            ModelPrivacy::Encrypted => layer.products + layer.masks,
+            ModelPrivacy::Plain => layer.products,
         };
         let limbs: usize = self
             .layers
             .iter()
-            .map(|layer| layer.products * (layer.level + usize::from(ring.base)))
+            .map(|layer| polynomials(layer) * (layer.level + usize::from(ring.base)))
             .sum();
-        ((limbs * polynomials * size_of::<u64>()) as u64) << ring.log_n
+        ((limbs * size_of::<u64>()) as u64) << ring.log_n
     }
 }
 

@@ -20,6 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{Im2col, Layout};
+use super::steps::MOST_ROWS;
 use crate::network::Affine;
 
 /// Key-switch costs in units of one decomposition into two digits (its forward transforms dominate): the inner product with a
@@ -118,6 +119,21 @@ impl Linear {
     #[must_use]
     pub(super) fn products(&self) -> usize {
         self.outputs.iter().flatten().map(|sum| sum.terms.len()).sum()
+    }
+
+    /// Masks of the weight vectors, when encrypted: the rows of a block share them, and so do blocks of one row (see
+    /// [`super::steps`]).
+    #[must_use]
+    pub(super) fn masks(&self) -> usize {
+        let longest = |sums: &Vec<RotatedSum>| {
+            sums.iter().map(|sum| sum.terms.len()).max().unwrap_or_default()
+        };
+        if self.outputs.iter().any(|sums| sums.len() > 1) {
+            self.outputs.iter().map(longest).sum()
+        } else {
+            let rows = self.outputs.len().div_ceil(usize::from(MOST_ROWS));
+            rows * self.outputs.iter().map(longest).max().unwrap_or_default()
+        }
     }
 
     /// Distinct rotations of the sums.
@@ -227,8 +243,8 @@ fn bias_vector(
 }
 
 /// The number of baby steps, a power of two, with the least key switching: for each input block that is rotated one decomposition,
-/// and an inner product and a mod-down for each rotation; for each sum a decomposition and an inner product for every component that
-/// needs a key.
+/// and an inner product and a mod-down for each rotation; for each sum an inner product for every component that needs a key, and a
+/// decomposition for those that no other sum shares.
 fn cheapest_split(diagonals: &Diagonals, operands: Operands) -> usize {
     let reach = diagonals.keys().map(|&(_, shift, _)| shift + 1).max().unwrap_or(1);
     let mut best = (f64::INFINITY, 1);
@@ -256,13 +272,14 @@ fn split_cost(diagonals: &Diagonals, operands: Operands, babies: usize) -> f64 {
         sums.insert((to, shift - baby));
     }
     let blocks: BTreeSet<usize> = rotated.iter().map(|&(block, _)| block).collect();
-    let components = |giant: usize| {
-        let operand = usize::from(giant > 0 || (operands.fresh && !hoisted));
-        let model = if operands.encrypted { 2 } else { 0 };
-        (operand + model) as f64
+    // Every sum has a component under its operands' key, which needs a key unless it is the result key and stays in place. Those under the
+    // model key are decomposed once for all rows of a block.
+    let own = sums.iter().filter(|&&(_, giant)| giant > 0 || (operands.fresh && !hoisted)).count();
+    let (masked, shared) = match operands.encrypted {
+        true => (2 * sums.len(), 2 * sums.iter().map(|&(to, _)| to).collect::<BTreeSet<_>>().len()),
+        false => (0, 0),
     };
-    let switched: f64 = sums.iter().map(|&(_, giant)| components(giant)).sum();
-    blocks.len() as f64
-        + rotated.len() as f64 * (INNER_PRODUCT + MOD_DOWN)
-        + switched * (1.0 + INNER_PRODUCT)
+    (blocks.len() + own + shared) as f64
+        + (rotated.len() + own + masked) as f64 * INNER_PRODUCT
+        + rotated.len() as f64 * MOD_DOWN
 }

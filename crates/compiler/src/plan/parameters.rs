@@ -143,8 +143,12 @@ impl Frame<'_> {
         let sizes = bits.primes(bounds).ok_or(CompileError::TooDeep)?;
         let mut literal = ring.literal(&sizes, self.rotating)?;
         let scales = Scales::new(&literal, ring.base, bits);
-        let weights =
-            self.skeleton.vectors.iter().map(|vector| scales.weight(vector.layer, vector.bias));
+        let encrypted = self.privacy == ModelPrivacy::Encrypted;
+        let weights = self.skeleton.vectors.iter().map(|vector| {
+            let (level, scale) = scales.weight(vector.layer, vector.bias);
+            let (mask, row) = if encrypted { (vector.mask, vector.row) } else { (0, 0) };
+            WeightSpec { level, scale, mask, row }
+        });
         let places = &self.linears.first().ok_or(CompileError::TooDeep)?.input;
         let results = &self.linears.last().ok_or(CompileError::TooDeep)?.output;
         let outputs = results.blocks.first().cloned().unwrap_or_default();
@@ -229,11 +233,12 @@ impl Scales {
         Self { input, layers }
     }
 
-    fn weight(&self, layer: usize, bias: bool) -> WeightSpec {
-        let Some((level, operand, weight)) = self.layers.get(layer) else {
-            return WeightSpec { level: 0, scale: Scale::one() };
-        };
-        let scale = if bias { operand.mul(weight) } else { weight.clone() };
-        WeightSpec { level: *level, scale }
+    /// Level and scale of a layer's weights, or of its bias.
+    fn weight(&self, layer: usize, bias: bool) -> (u8, Scale) {
+        match self.layers.get(layer) {
+            None => (0, Scale::one()),
+            Some((level, operand, weight)) if bias => (*level, operand.mul(weight)),
+            Some((level, _, weight)) => (*level, weight.clone()),
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! Layers as program steps: everything of a program that does not depend on primes and scales.
 
+use std::collections::BTreeMap;
+
 use adyton_program::{Step, ValueId, WeightId};
 
-use super::linear::Linear;
+use super::linear::{Linear, RotatedSum, Term};
 
 /// Where the errors of a value come from: which layer, and which of its three scales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +71,10 @@ pub(super) struct Vector {
     pub bias: bool,
     /// One value for each position.
     pub values: Vec<f64>,
+    /// Number of its mask.
+    pub mask: u32,
+    /// Its row.
+    pub row: u8,
 }
 
 /// The steps of a network, without levels and scales.
@@ -95,6 +101,7 @@ impl Skeleton {
         let mut writer = Writer {
             lanes,
             next_value: inputs,
+            next_mask: 0,
             skeleton: Self {
                 steps: Vec::new(),
                 sources: Vec::new(),
@@ -120,9 +127,20 @@ fn id(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
+/// Most rows that share masks. More would save little, and each takes evaluation keys of its own.
+pub(super) const MOST_ROWS: u8 = 32;
+
+/// Rows that share masks as long as they have the same operands.
+#[derive(Default)]
+struct Sharing {
+    /// By operands, the first mask and the rows so far.
+    open: BTreeMap<Vec<ValueId>, (u32, u8)>,
+}
+
 struct Writer {
     lanes: usize,
     next_value: usize,
+    next_mask: u32,
     skeleton: Skeleton,
 }
 
@@ -140,10 +158,65 @@ impl Writer {
         first
     }
 
-    fn vector(&mut self, layer: usize, bias: bool, values: &[f64]) -> WeightId {
+    fn vector(&mut self, vector: Vector) -> WeightId {
         let weight = id(self.skeleton.vectors.len());
-        self.skeleton.vectors.push(Vector { layer, bias, values: values.to_vec() });
+        self.skeleton.vectors.push(vector);
         weight
+    }
+
+    /// So many new masks; the first of them.
+    fn masks(&mut self, count: usize) -> u32 {
+        let first = self.next_mask;
+        self.next_mask = first.saturating_add(id(count));
+        first
+    }
+
+    /// The first mask and the row of a sum over these operands.
+    fn row(&mut self, sharing: &mut Sharing, operands: &[ValueId]) -> (u32, u8) {
+        match sharing.open.get_mut(operands) {
+            Some((mask, rows)) if *rows < MOST_ROWS => {
+                *rows += 1;
+                (*mask, *rows - 1)
+            }
+            _ => {
+                let mask = self.masks(operands.len());
+                sharing.open.insert(operands.to_vec(), (mask, 1));
+                (mask, 0)
+            }
+        }
+    }
+
+    /// One sum of products: its weights, its bias, and the step. A bias has a mask of its own.
+    fn products(
+        &mut self,
+        layer: usize,
+        sum: &RotatedSum,
+        rotated: &[Vec<(usize, ValueId)>],
+        sharing: &mut Sharing,
+    ) -> ValueId {
+        let operand = |term: &Term| {
+            let mut values = rotated.get(term.block).into_iter().flatten();
+            values.find(|(baby, _)| *baby == term.baby).map(|&(_, value)| value)
+        };
+        let (weights, operands): (Vec<_>, Vec<_>) = sum
+            .terms
+            .iter()
+            .filter_map(|term| operand(term).map(|value| (&term.weights, value)))
+            .unzip();
+        let (first, row) = self.row(sharing, &operands);
+        let terms = (first..)
+            .zip(weights.into_iter().zip(operands))
+            .map(|(mask, (values, value))| {
+                let values = values.clone();
+                (self.vector(Vector { layer, bias: false, values, mask, row }), value)
+            })
+            .collect();
+        let bias = sum.bias.as_ref().map(|values| {
+            let mask = self.masks(1);
+            self.vector(Vector { layer, bias: true, values: values.clone(), mask, row })
+        });
+        // Products add no error of their own: that of the weights and operands is theirs.
+        self.push(Step::Products { terms, bias }, layer, Part::Weights)
     }
 
     fn linear(
@@ -167,21 +240,17 @@ impl Writer {
         }
 
         let mut outputs = Vec::with_capacity(layer.outputs.len());
+        let mut sharing = Sharing::default();
         for sums in &layer.outputs {
             let mut switched = Vec::with_capacity(sums.len());
             for sum in sums {
-                let mut terms = Vec::with_capacity(sum.terms.len());
-                for term in &sum.terms {
-                    let values = rotated.get(term.block).into_iter().flatten();
-                    let value =
-                        values.filter(|(baby, _)| *baby == term.baby).map(|&(_, value)| value);
-                    let weight = self.vector(index, false, &term.weights);
-                    terms.extend(value.map(|value| (weight, value)));
-                }
-                let bias = sum.bias.as_ref().map(|bias| self.vector(index, true, bias));
-                // Products add no error of their own: that of the weights and operands is theirs.
-                let value = self.push(Step::Products { terms, bias }, index, Part::Weights);
+                let value = self.products(index, sum, &rotated, &mut sharing);
                 switched.push((value, self.slots(sum.giant)));
+            }
+            if sums.len() > 1 {
+                // Blocks of several rows have the same rotations. With masks of its own, each can use the same rows and so the same
+                // evaluation keys.
+                sharing = Sharing::default();
             }
             // Rotate-and-sum comes before the rescale: at the product's scale key switching adds next to nothing, and rounding
             // is added once, not once for every place that is summed.

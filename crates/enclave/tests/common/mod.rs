@@ -66,7 +66,7 @@ pub fn program(log_n: u8) -> Program {
             scale: Scale::pow2(40),
             bound: 4.0,
         },
-        weights: vec![WeightSpec { level: 1, scale: Scale::prime(small[0]) }],
+        weights: vec![WeightSpec { level: 1, scale: Scale::prime(small[0]), mask: 0, row: 0 }],
         steps: vec![
             Step::Products { terms: vec![(0, 0)], bias: None },
             Step::SwitchSum { terms: vec![(1, 0)], rescale: true },
@@ -78,7 +78,11 @@ pub fn program(log_n: u8) -> Program {
             range: RANGE,
             noise: NOISE,
         },
-        keys: vec![key(KeySource::Model), key(KeySource::ModelTimesInput), key(KeySource::Input)],
+        keys: vec![
+            key(KeySource::Model(0)),
+            key(KeySource::ModelTimesInput(0)),
+            key(KeySource::Input),
+        ],
     }
 }
 

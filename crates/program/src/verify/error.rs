@@ -87,6 +87,16 @@ pub enum StepError {
         /// The scale it has.
         found: Scale,
     },
+    /// A weight or bias of another row than the step's first weight.
+    #[error("weight {weight} is of row {found}, expected row {expected}")]
+    WeightRow {
+        /// The weight.
+        weight: WeightId,
+        /// The row it should have.
+        expected: u8,
+        /// The row it has.
+        found: u8,
+    },
     /// A rotation of as many slots as there are, or more.
     #[error("rotation by {rotation} in a ciphertext of {slots} slots")]
     RotationTooFar {

@@ -85,8 +85,24 @@ fn the_manifest_is_exact() {
     let error = refusal(|program| program.keys.swap(0, 1));
     assert!(matches!(error, VerifyError::SurplusKey(_)));
     // Plain weights have no components under the model key.
-    let error = refusal(|program| program.privacy = ModelPrivacy::Plain);
+    let error = refusal(|program| {
+        program.privacy = ModelPrivacy::Plain;
+        program.weights.iter_mut().for_each(|weight| (weight.mask, weight.row) = (0, 0));
+    });
     assert!(matches!(error, VerifyError::SurplusKey(_)));
+}
+
+/// A mask hides one weight of each row, no more.
+#[test]
+fn masks_are_shared_by_rows_alone() {
+    let error = refusal(|program| program.weights[1].mask = 0);
+    assert!(matches!(error, VerifyError::Weight { weight: 1, .. }), "twice in a row");
+    let error = refusal(|program| program.weights[4].mask = 1);
+    assert!(matches!(error, VerifyError::Weight { weight: 4, .. }), "twice in a row, far apart");
+    let error = refusal(|program| (program.weights[4].mask, program.weights[4].row) = (1, 1));
+    assert!(matches!(error, VerifyError::Weight { weight: 4, .. }), "at another level");
+    let error = refusal(|program| program.privacy = ModelPrivacy::Plain);
+    assert!(matches!(error, VerifyError::Weight { weight: 1, .. }), "plain weights have none");
 }
 
 #[test]
@@ -131,8 +147,10 @@ fn terms_match_exactly() {
     assert!(matches!(error, StepError::WeightScale { weight: 1, .. }));
     let error = step_refusal(1, |program| program.weights[2].scale = Scale::pow2(80));
     assert!(matches!(error, StepError::WeightScale { weight: 2, .. }));
-    let error = step_refusal(1, |program| program.weights[0].level = 2);
-    assert!(matches!(error, StepError::WeightLevel { weight: 0, expected: 3, found: 2 }));
+    let error = step_refusal(1, |program| program.weights[1].level = 2);
+    assert!(matches!(error, StepError::WeightLevel { weight: 1, expected: 3, found: 2 }));
+    let error = step_refusal(1, |program| program.weights[1].row = 7);
+    assert!(matches!(error, StepError::WeightRow { weight: 1, expected: 0, found: 7 }));
     // A term whose scale is close but not equal.
     let error = step_refusal(3, |program| {
         program.weights[3].scale = Scale::prime(program.parameters.primes[3]);
@@ -194,8 +212,7 @@ fn scales_fit_their_modulus() {
 
 #[test]
 fn declared_scales_are_sane() {
-    let weight =
-        |scale: Scale| refusal(|program| program.weights[4] = WeightSpec { level: 1, scale });
+    let weight = |scale: Scale| refusal(|program| program.weights[4].scale = scale);
     for scale in [
         Scale::prime(7),
         Scale::pow2(-1),
@@ -250,7 +267,7 @@ fn layouts_are_checked() {
 #[test]
 fn nothing_is_idle() {
     let error = refusal(|program| {
-        let weight = program.weights[0].clone();
+        let weight = WeightSpec { mask: 9, ..program.weights[0].clone() };
         program.weights.push(weight);
     });
     assert!(matches!(error, VerifyError::UnusedWeight(5)));
@@ -317,7 +334,8 @@ fn listings_show_levels_scales_and_sizes() {
         "v2..v3 = rotations v0 by [0, 4]  [result, level 3, 2^40.00]",
         "v6 = switch Σ v4≪0 + v5≪8, rescale",
         "v11: 3 outputs in 6 places",
-        "ResultSquared at level 2: rotations [0]",
+        "result² at level 2: rotations 0",
+        "model at level 3: rotations 0 of row 0, 8 of row 1",
         "MiB",
     ] {
         assert!(listing.contains(part), "{part} is not in\n{listing}");

@@ -79,8 +79,6 @@ pub(crate) enum Backend {
 }
 
 /// One term of a sum of products of two-component operands: `(b, a)` times `(b2, a2)`.
-///
-/// In a two-key product the left operand is a weight under the model key, the right one an input.
 #[derive(Debug, Clone, Copy)]
 pub struct PairTerm<'a> {
     /// Left operand's component that stands with 1.
@@ -110,23 +108,21 @@ pub const TILE_LANES: usize = 8;
 /// Rows of weights and groups of operands on one block of coefficients: what [`ResidueRing::tile`](crate::ResidueRing::tile) multiplies, a
 /// small matrix product for each coefficient.
 ///
-/// `OUTS` is 4 for weights of two components `(b, a)`, 2 for plain weights `w`. Everything is laid out vector by vector of
-/// [`TILE_LANES`] coefficients: for each vector (for operands: and each group), for each term, that many words of each component. So all is
-/// read in order.
+/// A weight is one polynomial `w`, an operand two, `(b, a)`. Everything is laid out vector by vector of [`TILE_LANES`] coefficients: for each
+/// vector (for operands: and each group), for each term, that many words of each polynomial. So all is read in order.
 #[derive(Debug)]
-pub struct Tile<'a, 'o, const OUTS: usize> {
+pub struct Tile<'a, 'o> {
     /// For each row, its weights from the block on; what follows the block may be read ahead.
     pub rows: &'a [&'a [u64]],
-    /// The operands `(b2, a2)` of all groups.
+    /// The operands `(b, a)` of all groups.
     pub operands: &'a [u64],
     /// Terms of a sum.
     pub terms: usize,
-    /// The components of the sums, group by group of each row, each as long as the block: `(b·b2, a·b2, b·a2, a·a2)` or
-    /// `(w·b2, w·a2)`.
-    pub outs: &'a mut [[&'o mut [u64]; OUTS]],
+    /// The sums `(w·b, w·a)`, group by group of each row, each as long as the block.
+    pub outs: &'a mut [[&'o mut [u64]; 2]],
 }
 
-impl<const OUTS: usize> Tile<'_, '_, OUTS> {
+impl Tile<'_, '_> {
     /// Holds all lengths against each other.
     pub(crate) fn check(&self) -> Result<(), RingError> {
         let fit = |expected: usize, found: usize| match expected == found {
@@ -139,7 +135,7 @@ impl<const OUTS: usize> Tile<'_, '_, OUTS> {
         let groups = self.outs.len() / self.rows.len().max(1);
         fit(groups * self.rows.len(), self.outs.len())?;
         fit(2 * len * self.terms * groups, self.operands.len())?;
-        let wanted = OUTS / 2 * len * self.terms;
+        let wanted = len * self.terms;
         self.rows.iter().try_for_each(|row| fit(row.len().max(wanted), row.len()))
     }
 }
@@ -279,23 +275,9 @@ impl Backend {
         dispatch!(self, combine::<true>(m, c, f_own, f, x, own));
     }
 
-    /// `outs = Σ (b·b2, a·b2, b·a2, a·a2)`, plus what `outs` held if `ADD`.
-    pub(crate) fn dot4<const ADD: bool>(
-        self,
-        m: &Modulus,
-        terms: Checked<'_, PairTerm<'_>>,
-        outs: [&mut [u64]; 4],
-    ) {
-        dispatch!(self, dot4::<ADD>(m, terms, outs));
-    }
-
     /// The sums of a tile that is not empty and has lengths as [`Tile::check`] wants them.
-    pub(crate) fn tile<const OUTS: usize>(self, m: &Modulus, tile: Tile<'_, '_, OUTS>) {
-        match self {
-            Self::Portable => portable::tile::<OUTS>(m, tile),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(proof) => avx512::tile::<OUTS>(proof, m, tile),
-        }
+    pub(crate) fn tile(self, m: &Modulus, tile: Tile<'_, '_>) {
+        dispatch!(self, tile(m, tile));
     }
 
     /// `outs = Σ (b·b2, a·b2 + b·a2, a·a2)`, plus what `outs` held if `ADD`.

@@ -127,44 +127,23 @@ fn multiply_add(sums: &mut [u128; BLOCK], x: &[u64], y: &[u64]) {
     }
 }
 
-pub(super) fn dot4<const ADD: bool>(
-    m: &Modulus,
-    terms: Checked<'_, PairTerm<'_>>,
-    outs: [&mut [u64]; 4],
-) {
-    dot::<4, ADD, _>(m, terms, outs, |sums, start, width, term| {
-        let range = start..start + width;
-        let (b, a) = (&term.b[range.clone()], &term.a[range.clone()]);
-        let (b2, a2) = (&term.b2[range.clone()], &term.a2[range]);
-        multiply_add(&mut sums[0], b, b2);
-        multiply_add(&mut sums[1], a, b2);
-        multiply_add(&mut sums[2], b, a2);
-        multiply_add(&mut sums[3], a, a2);
-    });
-}
-
-pub(super) fn tile<const OUTS: usize>(m: &Modulus, tile: Tile<'_, '_, OUTS>) {
+pub(super) fn tile(m: &Modulus, tile: Tile<'_, '_>) {
     let Tile { rows, operands, terms, outs } = tile;
-    let (parts, groups) = (OUTS / 2, outs.len() / rows.len());
-    let (step, width) = (parts * TILE_LANES * terms, 2 * TILE_LANES * terms);
+    let groups = outs.len() / rows.len();
+    let (step, width) = (TILE_LANES * terms, 2 * TILE_LANES * terms);
     for (vector, operands) in operands.chunks_exact(groups * width).enumerate() {
         let at = vector * TILE_LANES;
         for (row, outs) in rows.iter().zip(outs.chunks_exact_mut(groups)) {
             let weights = &row[vector * step..(vector + 1) * step];
-            let weights: Vec<&[u64]> = weights.chunks_exact(parts * TILE_LANES).collect();
             for (operands, outs) in operands.chunks_exact(width).zip(outs) {
                 let outs = outs.each_mut().map(|out| &mut out[at..at + TILE_LANES]);
                 let operands = operands.chunks_exact(2 * TILE_LANES);
-                let terms: Vec<(&[u64], &[u64])> = weights.iter().copied().zip(operands).collect();
-                let terms = Checked { terms: &terms, len: TILE_LANES };
-                dot::<OUTS, false, _>(m, terms, outs, |sums, start, width, (weight, operand)| {
-                    let products = operand
-                        .chunks_exact(TILE_LANES)
-                        .flat_map(|x| weight.chunks_exact(TILE_LANES).map(move |w| (w, x)));
-                    for (sum, (w, x)) in sums.iter_mut().zip(products) {
-                        multiply_add(sum, &w[start..start + width], &x[start..start + width]);
-                    }
-                });
+                let terms: Vec<SingleTerm<'_>> = weights
+                    .chunks_exact(TILE_LANES)
+                    .zip(operands.map(|operand| operand.split_at(TILE_LANES)))
+                    .map(|(w, (b, a))| SingleTerm { w, b, a })
+                    .collect();
+                dot2::<false>(m, Checked { terms: &terms, len: TILE_LANES }, outs);
             }
         }
     }

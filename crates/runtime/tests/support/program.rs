@@ -68,10 +68,14 @@ impl Case {
         let mut draft = Draft::new(shape, 1);
         let (weight_scale, _) = draft.weight_scales();
         let operands: Vec<ValueId> = (0..).take(shape.inputs).collect();
+        let first = draft.masks(operands.len());
         let terms = (0..shifts)
             .map(|shift| {
-                let weighted = |&operand: &ValueId| (draft.weight(&weight_scale, 1e-2), operand);
-                let terms = operands.iter().map(weighted).collect();
+                let row = u8::try_from(shift).unwrap();
+                let weighted = |(mask, &operand): (u32, &ValueId)| {
+                    (draft.weight(&weight_scale, 1e-2, mask, row), operand)
+                };
+                let terms = (first..).zip(&operands).map(weighted).collect();
                 let sum = draft.push(Step::Products { terms, bias: None })[0];
                 (sum, shift * shape.lanes)
             })
@@ -95,6 +99,7 @@ struct Draft {
     literal: ParametersLiteral,
     positions: u32,
     weights: Vec<WeightSpec>,
+    next_mask: u32,
     vectors: Vec<Vec<f64>>,
     steps: Vec<Step>,
     values: u32,
@@ -117,6 +122,7 @@ impl Draft {
             literal,
             positions: (1 << log_slots) / shape.lanes,
             weights: Vec::new(),
+            next_mask: 0,
             vectors: Vec::new(),
             steps: Vec::new(),
             values: u32::try_from(shape.inputs).unwrap(),
@@ -148,8 +154,19 @@ impl Draft {
         (first..self.values).collect()
     }
 
-    fn weight(&mut self, scale: &Scale, bound: f64) -> u32 {
-        self.weights.push(WeightSpec { level: self.level, scale: scale.clone() });
+    /// So many new masks; the first of them.
+    fn masks(&mut self, count: usize) -> u32 {
+        let first = self.next_mask;
+        self.next_mask += u32::try_from(count).unwrap();
+        first
+    }
+
+    fn weight(&mut self, scale: &Scale, bound: f64, mask: u32, row: u8) -> u32 {
+        let (mask, row) = match self.shape.privacy {
+            ModelPrivacy::Encrypted => (mask, row),
+            ModelPrivacy::Plain => (0, 0),
+        };
+        self.weights.push(WeightSpec { level: self.level, scale: scale.clone(), mask, row });
         self.vectors.push(vector(&mut self.rng, self.positions as usize, bound));
         u32::try_from(self.weights.len() - 1).unwrap()
     }
@@ -180,15 +197,23 @@ impl Draft {
         let shifts = 1 + self.below(3);
         let bound = 1.0 / (f64::from(shifts) * operands.len() as f64);
         let blocks = if last { 1 } else { 1 + self.below(2) };
+        // Rows share masks, or each has its own.
+        let share = self.below(2) == 0;
+        let mut first = self.masks(operands.len());
         let mut outputs = Vec::new();
-        for _ in 0..blocks {
+        for block in 0..blocks {
             let mut terms = Vec::new();
             for shift in 0..shifts {
-                let products = operands
-                    .iter()
-                    .map(|&operand| (self.weight(&weight_scale, bound), operand))
+                let row = if share { u8::try_from(block * shifts + shift).unwrap() } else { 0 };
+                let products = (first..)
+                    .zip(&operands)
+                    .map(|(mask, &operand)| (self.weight(&weight_scale, bound, mask, row), operand))
                     .collect();
-                let bias = (shift == 0).then(|| self.weight(&product_scale, 0.5));
+                let own = self.masks(1);
+                let bias = (shift == 0).then(|| self.weight(&product_scale, 0.5, own, row));
+                if !share {
+                    first = self.masks(operands.len());
+                }
                 let sum = self.push(Step::Products { terms: products, bias })[0];
                 let rotation = self.below(self.positions) * self.shape.lanes;
                 terms.push((sum, rotation));

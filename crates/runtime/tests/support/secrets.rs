@@ -7,20 +7,25 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+};
 
 use adyton_ckks::{
-    Ciphertext, Encoder, EvaluationKeys, InputKey, ModelKey, Parameters, ResultKey, Scale,
+    Ciphertext, Encoder, EvaluationKeys, InputKey, KeySpec, ModelKey, Parameters, ResultKey, Scale,
     SeededCiphertext, SeededEvaluationKey,
 };
-use adyton_ckks_secret::{Decryptor, KeyGenerator, Randomness, SecretKey};
+use adyton_ckks_secret::{Decryptor, KeyGenerator, Masks, Randomness, SecretKey};
 use adyton_program::{ModelPrivacy, VerifiedProgram};
 use adyton_runtime::{Encrypted, EncryptedSum, Value, Weights, load_inputs, load_keys};
 
 pub(crate) struct Secrets {
     parameters: Parameters,
     encoder: Encoder,
-    model: SecretKey<ModelKey>,
+    /// By row.
+    model: BTreeMap<u8, SecretKey<ModelKey>>,
     input: SecretKey<InputKey>,
     result: SecretKey<ResultKey>,
     randomness: Randomness,
@@ -29,9 +34,17 @@ pub(crate) struct Secrets {
 impl Secrets {
     pub(crate) fn new(program: &VerifiedProgram, seed: u8) -> Self {
         let parameters = program.parameters().clone();
+        let rows: BTreeSet<u8> = program.program().weights.iter().map(|spec| spec.row).collect();
         Self {
             encoder: Encoder::new(&parameters),
-            model: SecretKey::derive(&parameters, &[seed; 32], b"test").unwrap(),
+            model: rows
+                .into_iter()
+                .map(|row| {
+                    let basis = parameters.ring().full_basis();
+                    let seed = [seed; 32];
+                    (row, SecretKey::derive_row(&parameters, &basis, &seed, row, b"test").unwrap())
+                })
+                .collect(),
             input: SecretKey::derive(&parameters, &[seed ^ 1; 32], b"test").unwrap(),
             result: SecretKey::derive(&parameters, &[seed ^ 2; 32], b"test").unwrap(),
             randomness: Randomness::from_seed(&[seed ^ 3; 32]),
@@ -77,11 +90,13 @@ impl Secrets {
     ) -> Vec<SeededCiphertext<ModelKey>> {
         let lanes = program.program().input.lanes as usize;
         let specs = &program.program().weights;
+        let masks = Masks::new(&mut self.randomness);
         let encrypt = |(values, spec): (&Vec<f64>, &adyton_program::WeightSpec)| {
             let slots: Vec<f64> =
                 values.iter().flat_map(|&value| std::iter::repeat_n(value, lanes)).collect();
             let plaintext = self.encoder.encode(&slots, spec.level, &spec.scale).unwrap();
-            self.model.encrypt(&plaintext, &mut self.randomness).unwrap()
+            let key = &self.model[&spec.row];
+            masks.encrypt(key, spec.mask, &plaintext, &mut self.randomness).unwrap()
         };
         weights.iter().zip(specs).map(encrypt).collect()
     }
@@ -91,9 +106,12 @@ impl Secrets {
     }
 
     pub(crate) fn seeded_keys(&mut self, program: &VerifiedProgram) -> Vec<SeededEvaluationKey> {
-        let generator = KeyGenerator::new(&self.model, &self.input, &self.result).unwrap();
-        let specs = program.program().keys.iter();
-        specs.map(|spec| generator.evaluation_key(spec, &mut self.randomness).unwrap()).collect()
+        let make = |spec: &KeySpec| {
+            let model = &self.model[&spec.source.row().unwrap_or_default()];
+            let generator = KeyGenerator::new(model, &self.input, &self.result).unwrap();
+            generator.evaluation_key(spec, &mut self.randomness).unwrap()
+        };
+        program.program().keys.iter().map(make).collect()
     }
 
     pub(crate) fn inputs(
@@ -126,8 +144,12 @@ impl Secrets {
         let slots = match value {
             Value::Fresh(fresh) => input.decrypt_slots(fresh),
             Value::Result(of) => result.decrypt_slots(of),
-            Value::Sum(EncryptedSum::Input(sum)) => input.decrypt_products(sum, &self.model),
-            Value::Sum(EncryptedSum::Result(sum)) => result.decrypt_products(sum, &self.model),
+            Value::Sum(EncryptedSum::Input(sum)) => {
+                input.decrypt_products(sum, &self.model[&sum.row().unwrap_or_default()])
+            }
+            Value::Sum(EncryptedSum::Result(sum)) => {
+                result.decrypt_products(sum, &self.model[&sum.row().unwrap_or_default()])
+            }
             Value::Degree2(square) => result.decrypt_degree2(square),
         };
         slots.unwrap().to_vec()

@@ -74,22 +74,6 @@ trait Term<const OUTS: usize> {
     unsafe fn accumulate<const V: usize>(&self, step: Step, sums: &mut [Sums<V>; OUTS]);
 }
 
-impl Term<4> for PairTerm<'_> {
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    unsafe fn accumulate<const V: usize>(&self, step: Step, sums: &mut [Sums<V>; 4]) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let (b, a) = (step.load::<V>(self.b), step.load::<V>(self.a));
-            let (b2, a2) = (step.load::<V>(self.b2), step.load::<V>(self.a2));
-            accumulate(&mut sums[0], &b, &b2);
-            accumulate(&mut sums[1], &a, &b2);
-            accumulate(&mut sums[2], &b, &a2);
-            accumulate(&mut sums[3], &a, &a2);
-        }
-    }
-}
-
 impl Term<3> for PairTerm<'_> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
@@ -189,15 +173,6 @@ fn dot<const OUTS: usize, const ADD: bool, T: Term<OUTS>>(
         // SAFETY: as above; the mask ends at len.
         unsafe { step::<OUTS, 1, ADD, T>(&c, terms, &mut outs, at) };
     }
-}
-
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-pub(super) fn dot4<const ADD: bool>(
-    m: &Modulus,
-    terms: Checked<'_, PairTerm<'_>>,
-    outs: [&mut [u64]; 4],
-) {
-    dot::<4, ADD, _>(m, terms, outs);
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]

@@ -60,15 +60,9 @@ entries! {
     pointwise::offset(x: &[u64], c: u64, out: &mut [u64]);
     permute::permute(permutation: &BlockPermutation, x: &[u64], out: &mut [u64]);
     dot::combine[OWN](m: &Modulus, c: u64, f_own: u64, f: &[u64], x: &[&[u64]], out: &mut [u64]);
-    dot::dot4[ADD](m: &Modulus, terms: Checked<'_, PairTerm<'_>>, outs: [&mut [u64]; 4]);
     dot::dot3[ADD](m: &Modulus, terms: Checked<'_, PairTerm<'_>>, outs: [&mut [u64]; 3]);
     dot::dot2[ADD](m: &Modulus, terms: Checked<'_, SingleTerm<'_>>, outs: [&mut [u64]; 2]);
+    tile::tile(m: &Modulus, tile: Tile<'_, '_>);
     ntt::forward(tables: &NttTables, x: &mut [u64]);
     ntt::inverse(tables: &NttTables, x: &mut [u64]);
-}
-
-#[inline]
-pub(super) fn tile<const OUTS: usize>(_: Avx512, m: &Modulus, tile: Tile<'_, '_, OUTS>) {
-    // SAFETY: an `Avx512` exists only where the processor has the features.
-    unsafe { tile::tile::<OUTS>(m, tile) }
 }

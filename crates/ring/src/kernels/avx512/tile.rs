@@ -1,9 +1,9 @@
 //! Products of rows of weights with groups of operands.
 //!
-//! Sums of single pairs wait for loads: four vectors for eight multiplications. Here two or three groups share what is loaded of
-//! a weight, as many as the register file has accumulators for. Their operands of one vector of coefficients stay in the first-level
-//! cache while all rows pass over them; weights come from memory once, one vector ahead, and from the second-level cache for the
-//! groups after the first.
+//! A sum of single pairs waits for loads, and for the latency of its own accumulators. Here up to two rows and three groups go together, as
+//! many as the register file has accumulators for: what is loaded of a weight serves all groups, what is loaded of an operand both rows.
+//! The operands of one vector of coefficients stay in the first-level cache while all rows pass over them; weights come from memory
+//! once, one vector ahead, and from the second-level cache for the groups after the first.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -14,41 +14,73 @@ use crate::{
     modulus::Modulus,
 };
 
-/// Groups that the register file has accumulators for.
+/// Groups that are multiplied at once.
 const MOST_GROUPS: usize = 3;
 
-/// Low and high sums of a row's components.
-type Sums<const OUTS: usize> = [[__m512i; 2]; OUTS];
+/// Rows that are multiplied at once.
+const MOST_ROWS: usize = 2;
+
+/// Low and high sums of both components.
+type Sums = [[__m512i; 2]; 2];
+
+/// One vector of coefficients of some rows and groups.
+struct Block<'a> {
+    /// From the vector on, all rows' weights.
+    rows: &'a [&'a [u64]],
+    /// The operands of the groups, one after the other.
+    operands: &'a [u64],
+    terms: usize,
+    /// The vector's place in the outputs.
+    at: usize,
+    /// Terms of the rows' next vector that are fetched meanwhile.
+    next: Range<usize>,
+}
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-pub(super) fn tile<const OUTS: usize>(m: &Modulus, tile: Tile<'_, '_, OUTS>) {
+pub(super) fn tile(m: &Modulus, tile: Tile<'_, '_>) {
     let c = Constants::new(m);
     let Tile { rows, operands, terms, outs } = tile;
     // Words that one vector takes of a row and of a group.
-    let (step, width) = (OUTS / 2 * LANES * terms, 2 * LANES * terms);
+    let (step, width) = (LANES * terms, 2 * LANES * terms);
     let groups = outs.len() / rows.len();
-    let vectors = operands.chunks_exact(groups * width);
     let tiles = groups.div_ceil(MOST_GROUPS);
-    for (vector, operands) in vectors.enumerate() {
-        let (at, start) = (vector * LANES, vector * step);
+    for (vector, operands) in operands.chunks_exact(groups * width).enumerate() {
         let mut group = 0;
         for tile in 0..tiles {
             // As even as can be: 2 + 2, not 3 + 1.
             let several = (groups - group).div_ceil(tiles - tile);
-            let x = &operands[group * width..(group + several) * width];
             // Each pass over the rows fetches its share of the next vector's weights.
             let share = terms * tile / tiles..terms * (tile + 1) / tiles;
-            for (row, outs) in rows.iter().zip(outs.chunks_exact_mut(groups)) {
-                let (weights, next) = row[start..].split_at(step);
-                let next = if next.is_empty() { 0..0 } else { share.clone() };
-                let outs = &mut outs[group..group + several];
-                // SAFETY: `weights` and `x` are whole terms, as many for each output, outputs have words at `at`, and if
-                // the row goes on it does so for another vector.
+            let rows = rows.chunks(MOST_ROWS).zip(outs.chunks_mut(MOST_ROWS * groups));
+            for (rows, outs) in rows {
+                let from: [&[u64]; MOST_ROWS] = std::array::from_fn(|row| {
+                    rows.get(row).map_or(&[][..], |r| &r[vector * step..])
+                });
+                let from = &from[..rows.len()];
+                let goes_on = from.iter().all(|row| row.len() >= 2 * step);
+                let block = Block {
+                    rows: from,
+                    operands: &operands[group * width..(group + several) * width],
+                    terms,
+                    at: vector * LANES,
+                    next: if goes_on { share.clone() } else { 0..0 },
+                };
+                // The outputs of these groups, row by row.
+                let mut outs = outs.chunks_exact_mut(groups);
+                let mut outs: [&mut [[&mut [u64]; 2]]; MOST_ROWS] = std::array::from_fn(|_| {
+                    outs.next().map_or(&mut [][..], |row| &mut row[group..group + several])
+                });
+                let outs = &mut outs[..rows.len()];
+                // SAFETY: rows hold whole terms of this vector, and where they go on of another; operands are whole terms of
+                // `several` groups; outputs, one for each group of each row, have words at `at`.
                 unsafe {
-                    match several {
-                        1 => multiply::<1, OUTS>(&c, weights, x, next, at, outs),
-                        2 => multiply::<2, OUTS>(&c, weights, x, next, at, outs),
-                        _ => multiply::<3, OUTS>(&c, weights, x, next, at, outs),
+                    match (rows.len(), several) {
+                        (1, 1) => multiply::<1, 1>(&c, block, outs),
+                        (1, 2) => multiply::<1, 2>(&c, block, outs),
+                        (1, _) => multiply::<1, 3>(&c, block, outs),
+                        (_, 1) => multiply::<2, 1>(&c, block, outs),
+                        (_, 2) => multiply::<2, 2>(&c, block, outs),
+                        (_, _) => multiply::<2, 3>(&c, block, outs),
                     }
                 }
             }
@@ -57,59 +89,61 @@ pub(super) fn tile<const OUTS: usize>(m: &Modulus, tile: Tile<'_, '_, OUTS>) {
     }
 }
 
-/// One vector of coefficients of one row with `G` groups. Meanwhile the terms `next` of the row's next vector are fetched.
+/// `R` rows with `G` groups.
 ///
 /// # Safety
-/// `weights` are whole terms, `x` has as many for each group, and `outs` are `G` times slices of `at + 8` or more words.
+/// The block has `R` rows with weights for all terms, and for another vector unless `next` is empty; operands for all terms of `G`
+/// groups; and `outs` are `R` lists of `G` pairs of slices of `at + 8` or more words.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-unsafe fn multiply<const G: usize, const OUTS: usize>(
+unsafe fn multiply<const R: usize, const G: usize>(
     c: &Constants,
-    weights: &[u64],
-    x: &[u64],
-    next: Range<usize>,
-    at: usize,
-    outs: &mut [[&mut [u64]; OUTS]],
+    block: Block<'_>,
+    outs: &mut [&mut [[&mut [u64]; 2]]],
 ) {
-    let parts = OUTS / 2;
-    let terms = weights.len() / (parts * LANES);
-    let mut sums: [Sums<OUTS>; G] = [[[_mm512_setzero_si512(); 2]; OUTS]; G];
+    let Block { rows, operands, terms, at, next } = block;
+    let mut sums: [[Sums; G]; R] = [[[[_mm512_setzero_si512(); 2]; 2]; G]; R];
     // SAFETY: the caller's promise: every load and store is of a term below `terms` or at `at`. Fetching is a hint at any address.
     unsafe {
         for first in (0..terms).step_by(MAX_LAZY_TERMS) {
             if first > 0 {
-                for [low, high] in sums.iter_mut().flatten() {
+                for [low, high] in sums.iter_mut().flatten().flatten() {
                     (*low, *high) = (c.reduce_sum(*low, *high), _mm512_setzero_si512());
                 }
             }
             for term in first..terms.min(first + MAX_LAZY_TERMS) {
-                let weight = weights.as_ptr().add(term * parts * LANES);
-                let w: [__m512i; 2] = [load(weight), load(weight.add((parts - 1) * LANES))];
-                for (group, sums) in sums.iter_mut().enumerate() {
-                    let x = x.as_ptr().add((group * terms + term) * 2 * LANES);
-                    accumulate(sums, &w[..parts], [load(x), load(x.add(LANES))]);
+                let weights: [*const u64; R] =
+                    std::array::from_fn(|row| rows[row].as_ptr().add(term * LANES));
+                let w = weights.map(|weight| load(weight));
+                for group in 0..G {
+                    let x = operands.as_ptr().add((group * terms + term) * 2 * LANES);
+                    let x = [load(x), load(x.add(LANES))];
+                    for (sums, w) in sums.iter_mut().zip(w) {
+                        accumulate(&mut sums[group], w, x);
+                    }
                 }
                 if next.contains(&term) {
-                    let next = weight.wrapping_add(weights.len());
-                    _mm_prefetch::<_MM_HINT_T1>(next.cast());
-                    _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add((parts - 1) * LANES).cast());
+                    for weight in weights {
+                        _mm_prefetch::<_MM_HINT_T1>(weight.wrapping_add(terms * LANES).cast());
+                    }
                 }
             }
         }
         for (sums, outs) in sums.iter().zip(outs) {
-            for ([low, high], out) in sums.iter().zip(outs) {
-                store(out.as_mut_ptr().add(at), c.reduce_sum(*low, *high));
+            for (sums, outs) in sums.iter().zip(outs.iter_mut()) {
+                for ([low, high], out) in sums.iter().zip(outs) {
+                    store(out.as_mut_ptr().add(at), c.reduce_sum(*low, *high));
+                }
             }
         }
     }
 }
 
-/// The products of a weight's components with both of an operand.
+/// The products of a weight with both components of an operand.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn accumulate<const OUTS: usize>(sums: &mut Sums<OUTS>, w: &[__m512i], x: [__m512i; 2]) {
-    let products = x.into_iter().flat_map(|x| w.iter().map(move |&w| (w, x)));
-    for ([low, high], (w, x)) in sums.iter_mut().zip(products) {
+fn accumulate(sums: &mut Sums, w: __m512i, x: [__m512i; 2]) {
+    for ([low, high], x) in sums.iter_mut().zip(x) {
         *low = _mm512_madd52lo_epu64(*low, w, x);
         *high = _mm512_madd52hi_epu64(*high, w, x);
     }
