@@ -38,7 +38,7 @@ fn assert_strict<T: std::fmt::Debug + PartialEq>(
         let error = decode(&changed).unwrap_err();
         let expected = match position {
             0..4 => matches!(error, CkksError::Decode(DecodeError::BadMagic)),
-            4 => matches!(error, CkksError::Decode(DecodeError::UnsupportedVersion(0x41))),
+            4 => matches!(error, CkksError::Decode(DecodeError::UnsupportedVersion(0x42))),
             5 => matches!(error, CkksError::Decode(DecodeError::WrongKind { .. })),
             _ => matches!(error, CkksError::Decode(DecodeError::WrongParameters)),
         };
@@ -170,9 +170,9 @@ fn golden_bytes() {
 /// Parameters, plaintext, seeded ciphertext, ciphertext, evaluation key, public key.
 const GOLDEN: [&str; 6] = [
     "51da8363584cf4b7558fe8e3df7b98f3df2406e670ecddabffe8994a309da62b",
-    "609a3f362ae6be4c97c3151141fe878307e2206bf8cd7e545af167810caf59f1",
-    "febf4c1494610a3898069119ef42e0e1bbe950a984048ec4b616ef3912ba6654",
-    "51f70d8a158f56b8daafe5fccdf0be32abc3aed69e7dd064dc3f0f4970631e33",
-    "80bbb2d727af5a448b17b55a557546559fec86bb5c8ed8c29feef5849a4dec9f",
-    "f64b6655d31181f4e36fc468b6631fe3ca14d765a7ee9a8b6a66c99278ab288b",
+    "ee985bfd60b0f713356303eccf847a2fb4cb5cc25baefe285d50d073c15b5c9b",
+    "546dc2af9ffe82107f573eecfa632baf299c431fee5bc5ee0ecaeebd2d6e1173",
+    "86eeb977ebfa88b71cfee04fc2487516e8666154ea00d2f5f68ab3b44c5ee1b9",
+    "3975d5c0c96966f9ca6bc91573725e750017675bf2f363bedc81430a485cdf2c",
+    "2d539a05bff6399050c847c101727de5638b47e121bd5b1f4c7ba124ab9deeb0",
 ];

@@ -9,7 +9,7 @@ use thiserror::Error;
 pub const MAGIC: [u8; 4] = *b"ADYT";
 
 /// Version of the binary formats of this crate.
-pub const FORMAT_VERSION: u8 = 1;
+pub const FORMAT_VERSION: u8 = 2;
 
 /// Length of an object's header in bytes: magic, version, kind, parameter digest.
 pub const HEADER_LEN: usize = 4 + 1 + 1 + 32;

@@ -24,14 +24,25 @@ fn decrypt<K: KeyRole>(
 ) -> Vec<Vec<f64>> {
     let parameters = program.parameters();
     let key = SecretKey::<K>::derive(parameters, seed.try_into().unwrap(), label).unwrap();
-    let decryptor = Decryptor::new(&key);
+    decrypt_with(program, shape, bytes, |_| &key)
+}
+
+/// The slots of every ciphertext, decrypted with the key that belongs to its index.
+fn decrypt_with<'k, K: KeyRole>(
+    program: &VerifiedProgram,
+    shape: BundleShape,
+    bytes: &[u8],
+    key: impl Fn(usize) -> &'k SecretKey<K>,
+) -> Vec<Vec<f64>> {
+    let parameters = program.parameters();
     shape.check_total(bytes.len() as u64).unwrap();
     BundleReader::new(shape, bytes)
         .unwrap()
-        .map(|item| {
+        .enumerate()
+        .map(|(index, item)| {
             let seeded = SeededCiphertext::<K>::decode(&item.unwrap(), parameters).unwrap();
             let ciphertext = seeded.into_expanded(parameters).unwrap();
-            decryptor.decrypt_slots(&ciphertext).unwrap().to_vec()
+            Decryptor::new(key(index)).decrypt_slots(&ciphertext).unwrap().to_vec()
         })
         .collect()
 }
@@ -56,7 +67,18 @@ fn the_model_decrypts_to_the_weights_over_all_lanes() {
     assert_eq!(seed_commitment(seed.as_slice().try_into().unwrap()), statement.seed_commitment);
     let program = &published.program;
     let shape = BundleShape::model(program).unwrap();
-    let slots = decrypt::<ModelKey>(program, shape, &published.model, &seed, MODEL_KEY_LABEL);
+    let (parameters, specs) = (program.parameters(), &program.program().weights);
+    let rows = specs.iter().map(|spec| spec.row).max().unwrap();
+    let keys: Vec<_> = (0..=rows)
+        .map(|row| {
+            let (basis, seed) =
+                (parameters.ring().full_basis(), seed.as_slice().try_into().unwrap());
+            SecretKey::<ModelKey>::derive_row(parameters, &basis, seed, row, MODEL_KEY_LABEL)
+                .unwrap()
+        })
+        .collect();
+    let key = |index: usize| &keys[usize::from(specs[index].row)];
+    let slots = decrypt_with(program, shape, &published.model, key);
     let weights = common::compiled().weights;
     let lanes = program.program().input.lanes;
     assert_eq!(slots.len(), weights.vectors().len());

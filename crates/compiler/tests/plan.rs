@@ -62,8 +62,12 @@ fn first_convolutions_need_no_rotation() {
     let top = compiled.program.parameters.levels.len() - 1;
     let keys = compiled.program.keys.iter().filter(|key| usize::from(key.level) == top);
     let keys: Vec<_> = keys.map(|key| (key.source, key.rotation)).collect();
-    let unrotated = [KeySource::Model(0), KeySource::ModelTimesInput(0), KeySource::Input];
-    assert_eq!(keys, unrotated.map(|source| (source, 0)));
+    // The channels read the same inputs: they share masks, each under a model key of its own.
+    let rows = |source: fn(u8) -> KeySource| (0..5).map(source);
+    let sources = rows(KeySource::Model).chain(rows(KeySource::ModelTimesInput));
+    let unrotated: Vec<_> = sources.chain([KeySource::Input]).map(|source| (source, 0)).collect();
+    assert_eq!(keys, unrotated);
+    assert_eq!(first.masks, 25);
 }
 
 #[test]
@@ -89,8 +93,7 @@ fn plain_weights_need_fewer_keys() {
     let plain = compile(&network, &options).unwrap();
     check(&network, &plain, &samples);
     assert!(plain.program.keys.len() < encrypted.program.keys.len());
-    let model = |source| matches!(source, KeySource::Model(0) | KeySource::ModelTimesResult(0));
-    assert!(!plain.program.keys.iter().any(|key| model(key.source)));
+    assert!(!plain.program.keys.iter().any(|key| key.source.row().is_some()));
     assert!(plain.report.model_bytes < encrypted.report.model_bytes);
 }
 

@@ -39,7 +39,7 @@ pub struct AlignedBuffer {
 }
 
 /// Buffers that were used before and will be again: fresh pages cost as much as the transforms that fill them. It must not be used
-/// for secrets, since contents stay, and it keeps its memory until it is dropped.
+/// for secrets, since contents stay, and it keeps about as much memory as was in use at once until it is dropped.
 #[derive(Default)]
 pub struct BufferPool(Mutex<BTreeMap<usize, Vec<Vec<Line>>>>);
 
@@ -60,11 +60,32 @@ impl BufferPool {
                 AlignedBuffer { lines: buffer, first, len, home }
             }
             None => {
+                drop(self.give_up(lines));
                 let mut buffer = AlignedBuffer::zeroed(len);
                 buffer.home = home;
                 buffer
             }
         }
+    }
+
+    /// Takes idle buffers, largest first, of about as many lines as are needed afresh: so the pool holds little more than was in use at once,
+    /// whatever sizes were in use before.
+    fn give_up(&self, lines: usize) -> Vec<Vec<Line>> {
+        self.with(|idle| {
+            let (mut given, mut count) = (Vec::new(), 0);
+            while count < lines
+                && let Some(mut largest) = idle.last_entry()
+            {
+                match largest.get_mut().pop() {
+                    Some(buffer) => {
+                        count += buffer.len();
+                        given.push(buffer);
+                    }
+                    None => drop(largest.remove()),
+                }
+            }
+            given
+        })
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut BTreeMap<usize, Vec<Vec<Line>>>) -> R) -> R {
@@ -210,7 +231,8 @@ mod tests {
             assert_eq!(again.as_ptr() as usize % 64, 0);
         }
         let (small, large) = (pool.lend(100), pool.lend(6000));
-        assert_eq!((small[0], large[0]), (0, 0), "too large and too small a buffer are left alone");
+        assert_eq!((small[0], large[0]), (0, 0), "too large and too small a buffer do not serve");
+        assert_eq!(format!("{pool:?}"), "BufferPool(0 idle)", "but make room");
     }
 
     #[test]

@@ -10,12 +10,13 @@
 mod support;
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     sync::{Arc, Mutex},
 };
 
 use adyton_ckks::{Alone, CkksError, EvaluationKeys, KeySet, RingKind};
-use adyton_program::ModelPrivacy;
+use adyton_program::{ModelPrivacy, WeightSpec};
 use adyton_runtime::{
     Encrypted, EncryptedError, Executor, LoadError, Place, RunError, RunOptions, Value, Weights,
     estimate_memory, load_inputs, load_keys,
@@ -159,12 +160,26 @@ fn loaders_refuse_what_does_not_fit() {
 
     let mut swapped = items.clone();
     let declared = &program.program().weights;
-    let other = declared.iter().position(|spec| *spec != declared[0]).unwrap();
+    let differs =
+        |spec: &&WeightSpec| (spec.level, &spec.scale) != (declared[0].level, &declared[0].scale);
+    let other = declared.iter().position(|spec| differs(&spec)).unwrap();
     swapped.swap(0, other);
     assert!(matches!(
         load(swapped),
         Some(LoadError::Level { index: 0, .. } | LoadError::Scale { index: 0, .. })
     ));
+
+    // Two weights of one mask with different seeds.
+    let mut sharing = BTreeMap::new();
+    let shared = declared
+        .iter()
+        .enumerate()
+        .find_map(|(index, spec)| sharing.insert(spec.mask, index).map(|_| index));
+    let index = shared.unwrap();
+    let mut foreign = items.clone();
+    foreign[index] = secrets.encrypted_weights(program, &case.weights).swap_remove(index);
+    let refused = load(foreign);
+    assert!(matches!(refused, Some(LoadError::Mask { mask, .. }) if mask == declared[index].mask));
 
     let failing = Weights::encrypted(program, items, |_| Err(std::fmt::Error), 2).err();
     assert!(matches!(failing, Some(LoadError::Item { index: 0, .. })));
@@ -209,17 +224,16 @@ fn estimates_grow_with_groups_and_threads_and_count_weights_exactly() {
     assert_eq!((two.weights, two.keys, two.scratch), (one.weights, one.keys, one.scratch));
     let threaded = estimate_memory(&encrypted.program, 1, 2).unwrap();
     assert!(threaded.values >= one.values && threaded.scratch == 2 * one.scratch);
-    // The same draw: a plaintext has one polynomial where a ciphertext has two.
-    let halved = estimate_memory(&plain.program, 1, 1).unwrap();
-    assert_eq!(one.weights, 2 * halved.weights);
+    // The same draw: a plaintext has one polynomial, a ciphertext another for its mask, which several may share.
+    let plain = estimate_memory(&plain.program, 1, 1).unwrap();
     let parameters = encrypted.program.parameters();
-    let residues: usize = encrypted
-        .program
-        .program()
-        .weights
-        .iter()
-        .map(|weight| 2 * parameters.degree() * parameters.basis(weight.level).unwrap().len())
-        .sum();
-    assert_eq!(one.weights, 8 * residues as u64);
+    let bytes = |level: u8| 8 * parameters.degree() * parameters.basis(level).unwrap().len();
+    let weights = &encrypted.program.program().weights;
+    let own: usize = weights.iter().map(|weight| bytes(weight.level)).sum();
+    let masks: BTreeMap<u32, u8> =
+        weights.iter().map(|weight| (weight.mask, weight.level)).collect();
+    assert!(masks.len() < weights.len());
+    let shared: usize = masks.into_values().map(bytes).sum();
+    assert_eq!((plain.weights, one.weights), (own as u64, (own + shared) as u64));
     assert_eq!(one.total(), one.weights + one.keys + one.run());
 }
