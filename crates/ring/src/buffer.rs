@@ -227,7 +227,8 @@ mod tests {
         assert_eq!(format!("{pool:?}"), "BufferPool(1 idle)", "a clone has no home");
         for len in [4000, 5000, 3000] {
             let again = pool.lend(len);
-            assert_eq!((again.len(), again[0]), (len, 7), "the same memory");
+            // It may begin a little earlier than the buffer that was filled.
+            assert_eq!((again.len(), again[len - 1]), (len, 7), "the same memory");
             assert_eq!(again.as_ptr() as usize % 64, 0);
         }
         let (small, large) = (pool.lend(100), pool.lend(6000));
