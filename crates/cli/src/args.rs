@@ -9,7 +9,9 @@ pub(crate) use audit::{Audit, AuditCommand, AuditRun, EnclaveKey};
 pub(crate) use owners::{
     Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, OutputForm, Publish,
 };
-pub(crate) use runs::{Bench, Compile, Demo, Inspect, Objective, Privacy};
+#[cfg(feature = "simulated")]
+pub(crate) use runs::{Bench, Demo};
+pub(crate) use runs::{Compile, Inspect, Objective, Privacy};
 
 pub(crate) use trust::{Answering, Endorsing, Policy, PolicyCommand, PolicyNew, Trust};
 
@@ -39,6 +41,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Run all four roles on this machine: encrypted networks classify encrypted digits
+    #[cfg(feature = "simulated")]
     Demo(Demo),
     /// Compile an ONNX network to a program (public) and its packed weights (secret)
     Compile(Compile),
@@ -57,6 +60,7 @@ pub(crate) enum Command {
     /// Make an owner's identity, or show an existing one's public key
     Keygen(Keygen),
     /// Measure evaluation on this machine with the real processes
+    #[cfg(feature = "simulated")]
     Bench(Bench),
     /// Start the enclave (runs the sibling program adyton-enclave; `adyton enclave --help` shows its options)
     #[command(disable_help_flag = true)]
@@ -77,6 +81,7 @@ impl Command {
     /// Whether errors should be printed as JSON too.
     pub(crate) fn json(&self) -> bool {
         match self {
+            #[cfg(feature = "simulated")]
             Self::Demo(a) => a.json,
             Self::Compile(a) => a.json,
             Self::Inspect(a) => a.json,
@@ -86,6 +91,7 @@ impl Command {
             Self::Evidence(a) => a.json,
             Self::Policy(a) => a.json,
             Self::Keygen(a) => a.json,
+            #[cfg(feature = "simulated")]
             Self::Bench(a) => a.json,
             Self::Enclave(_) | Self::Host(_) => false,
         }

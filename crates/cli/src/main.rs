@@ -1,12 +1,19 @@
 //! The `adyton` command: all roles of Adyton, and a demonstration of them together.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "simulated"),
+    expect(dead_code, reason = "what the demonstration and the benchmark alone use")
+)]
 
 mod appraisal;
 mod args;
 mod audit;
+#[cfg(feature = "simulated")]
 mod bench;
 mod compile;
+#[cfg(feature = "simulated")]
 mod demo;
+#[cfg(feature = "simulated")]
 mod digits;
 mod error;
 mod inspect;
@@ -43,6 +50,7 @@ fn run(command: Command) -> Result<(), CliError> {
     match command {
         Command::Enclave(a) => Err(process::exec(process::Sibling::Enclave, &a.arguments)),
         Command::Host(a) => Err(process::exec(process::Sibling::Host, &a.arguments)),
+        #[cfg(feature = "simulated")]
         Command::Demo(a) => demo::run(&a),
         Command::Compile(a) => compile::run(&a),
         Command::Inspect(a) => inspect::run(&a),
@@ -52,6 +60,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Evidence(a) => owner::evidence::run(&a),
         Command::Policy(a) => policy::run(&a),
         Command::Keygen(a) => owner::keygen::run(&a),
+        #[cfg(feature = "simulated")]
         Command::Bench(a) => bench::run(&a),
     }
 }

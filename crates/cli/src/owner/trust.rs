@@ -11,6 +11,10 @@ use adyton_client::trust::{AppraisalError, Challenge, Trust, VerifiedEnclave};
 
 /// What the flags describe, and the time they name. Without flags, nothing is accepted.
 pub(crate) fn demanded(args: &args::Trust) -> Result<(Trust, UnixTime), CliError> {
+    #[cfg_attr(
+        not(feature = "simulated"),
+        expect(unused_mut, reason = "only the test root is ever added")
+    )]
     let mut roots = appraisal::roots(&args.endorsing)?;
     let mut policy = Policy::default();
     #[cfg(feature = "simulated")]
