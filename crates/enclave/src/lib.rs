@@ -14,6 +14,7 @@
 //! | `state`, `event` | what the enclave knows, built from records alone |
 //! | `store` | sealed, chained, counted records on disk |
 //! | `vault`, `os` | locked memory; the one place with `unsafe` |
+//! | `sandbox` | what the process gives up before it reads anything |
 //! | `server`, `log`, `clock`, `plan` | sockets, log lines, time, what is kept of a program |
 #![deny(unsafe_code)]
 
@@ -25,6 +26,7 @@ mod os;
 mod plan;
 mod release;
 mod rules;
+mod sandbox;
 mod secrets;
 mod server;
 mod service;
@@ -36,6 +38,7 @@ pub use clock::{Clock, SystemClock};
 pub use log::{Field, Level, log};
 pub use os::{Hardening, harden};
 pub use plan::PlanError;
-pub use server::{ServeError, serve};
+pub use sandbox::{Sandbox, SandboxError};
+pub use server::{Listener, ServeError, serve};
 pub use service::{Enclave, StartError, VERSION};
-pub use store::StoreError;
+pub use store::{StateFile, StoreError};

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use adyton_attest::{Places, Platform, PlatformName};
-use adyton_enclave::{Enclave, Field, Level, SystemClock, VERSION, harden, log, serve};
+use adyton_enclave::{
+    Enclave, Field, Hardening, Level, Listener, Sandbox, StateFile, SystemClock, VERSION, harden,
+    log, serve,
+};
 use adyton_wire::Address;
 use lexopt::prelude::{Long, Short, ValueExt};
 
@@ -35,6 +38,9 @@ Options:
   --platform-path PATH  Where the platform's folder, device or socket is, when not in its usual place. Of the simulated one: the
                       folder of its files [default: simulated-platform in the state folder]; put it elsewhere, and a
                       state folder restored from a backup is seen to be old.
+  --no-sandbox        Go on without the sandbox. Without this option the process shuts itself in before it reads anything: no file but
+                      the platform's, no socket but its own, no other program, or it refuses to start. For kernels without
+                      landlock, and for SGX, where Gramine's manifest takes its place.
   --simulated         Short for --platform simulated.
   -h, --help          This text.
   -V, --version       The version.
@@ -49,6 +55,7 @@ struct Arguments {
     state: PathBuf,
     platform: PlatformName,
     platform_path: Option<PathBuf>,
+    sandbox: bool,
 }
 
 enum Command {
@@ -58,6 +65,7 @@ enum Command {
 
 fn arguments() -> Result<Command, Box<dyn Error>> {
     let (mut listen, mut state, mut platform, mut platform_path) = (None, None, None, None);
+    let mut sandbox = true;
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -69,6 +77,7 @@ fn arguments() -> Result<Command, Box<dyn Error>> {
             Long("platform-path" | "platform-dir") => {
                 platform_path = Some(PathBuf::from(parser.value()?))
             }
+            Long("no-sandbox") => sandbox = false,
             Short('h') | Long("help") => return Ok(Command::Print(HELP.to_owned())),
             Short('V') | Long("version") => {
                 return Ok(Command::Print(format!("adyton-enclave {VERSION}")));
@@ -84,6 +93,7 @@ fn arguments() -> Result<Command, Box<dyn Error>> {
         platform: platform
             .ok_or("name a platform: --platform auto takes the one that this machine offers")?,
         platform_path,
+        sandbox,
         state: state.ok_or("where shall the state be? --state DIR")?,
     }))
 }
@@ -123,8 +133,8 @@ fn platform(arguments: &Arguments) -> Result<Arc<dyn Platform>, Box<dyn Error>> 
     Ok(platform.into())
 }
 
-fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let hardening = harden();
+/// Says in the log what the operating system did not grant.
+fn report(hardening: &Hardening) {
     if !hardening.undumpable {
         log(Level::Warn, "core-dumps-possible", &[]);
     }
@@ -143,8 +153,43 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             ],
         );
     }
+}
+
+/// Shuts the process in, unless it was asked not to.
+fn shut_in(
+    arguments: &Arguments,
+    listener: &Listener,
+    platform: &dyn Platform,
+) -> Result<(), Box<dyn Error>> {
+    if !arguments.sandbox {
+        let consequence = "a flaw in this program opens this user's files, sockets and programs to whoever uses it";
+        log(Level::Error, "NO-SANDBOX", &[("consequence", Field::Text(&consequence))]);
+        return Ok(());
+    }
+    let sandbox = Sandbox::enter(listener, &platform.paths())?;
+    if !sandbox.all_of_landlock {
+        let consequence =
+            "files are shut off; this kernel is too old to shut off all else that landlock can";
+        log(
+            Level::Warn,
+            "sandbox-of-an-older-kernel",
+            &[("consequence", Field::Text(&consequence))],
+        );
+    }
+    log(Level::Info, "sandbox", &[]);
+    Ok(())
+}
+
+/// The order matters: what must be open is opened, then the process shuts itself in, and only then anything is read that
+/// a host may have written.
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let hardening = harden();
+    report(&hardening);
+    let state = StateFile::claim(&arguments.state)?;
+    let listener = Listener::bind(&arguments.listen)?;
     let platform = platform(arguments)?;
-    let enclave = Enclave::open(&arguments.state, platform, Box::new(SystemClock))?;
+    shut_in(arguments, &listener, platform.as_ref())?;
+    let enclave = Enclave::open(state, platform, Box::new(SystemClock))?;
     log(
         Level::Info,
         "started",
@@ -153,8 +198,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             ("all_memory_locked", Field::Number(hardening.all_locked.into())),
         ],
     );
-    serve(Arc::new(enclave), &arguments.listen)?;
-    Ok(())
+    serve(Arc::new(enclave), &listener)
 }
 
 /// An error with its causes.

@@ -2,7 +2,6 @@
 
 mod findings;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -27,7 +26,7 @@ use crate::log::{Field, Level, log};
 use crate::plan::Gate;
 use crate::secrets::{self, Seeds};
 use crate::state::{MAX_DEPLOYMENTS, State};
-use crate::store::{Store, StoreError};
+use crate::store::{StateFile, Store, StoreError};
 use crate::vault::Seed;
 use crate::{Clock, os};
 
@@ -110,26 +109,26 @@ impl Drop for Timed<'_> {
 }
 
 impl Enclave {
-    /// Opens the sealed state in `directory`, or begins one with fresh keys.
+    /// Opens the sealed state, or begins one with fresh keys.
     ///
     /// # Errors
-    /// [`StartError`]: the state is in use, tampered with, rolled back or of another platform; or the disk failed.
+    /// [`StartError`]: the state is tampered with, rolled back or of another platform; or the disk failed.
     pub fn open(
-        directory: &Path,
+        file: StateFile,
         platform: Arc<dyn Platform>,
         clock: Box<dyn Clock>,
     ) -> Result<Self, StartError> {
-        Self::open_gated(directory, platform, clock, Gate::default())
+        Self::open_gated(file, platform, clock, Gate::default())
     }
 
     pub(crate) fn open_gated(
-        directory: &Path,
+        file: StateFile,
         platform: Arc<dyn Platform>,
         clock: Box<dyn Clock>,
         gate: Gate,
     ) -> Result<Self, StartError> {
         let mut state = State::new(gate).map_err(StartError::Memory)?;
-        let store = Store::open(directory, Arc::clone(&platform), |place, record| {
+        let store = Store::open(file, Arc::clone(&platform), |place, record| {
             let record = Record::from_bytes(&record)?;
             state.apply(record, place)?;
             Ok::<(), StoreError>(())
