@@ -9,7 +9,7 @@ pub(crate) use audit::{Audit, AuditCommand, AuditRun, EnclaveKey};
 pub(crate) use owners::{
     Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, OutputForm, Publish,
 };
-pub(crate) use runs::{Bench, Compile, Demo, Inspect, Objective, Privacy};
+pub(crate) use runs::{Bench, Compile, Demo, Inspect, Measure, Objective, Privacy};
 
 pub(crate) use trust::{Answering, Endorsing, Policy, PolicyCommand, PolicyNew, Trust};
 
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Evidence(Evidence),
     /// Make, explain and hash policies: what an owner accepts of hardware evidence
     Policy(Policy),
+    /// Print the digests of an enclave's program, and what evidence of it must name
+    Measure(Measure),
     /// Make an owner's identity, or show an existing one's public key
     Keygen(Keygen),
     /// Measure evaluation on this machine with the real processes
@@ -85,6 +87,7 @@ impl Command {
             Self::Audit(a) => a.json,
             Self::Evidence(a) => a.json,
             Self::Policy(a) => a.json,
+            Self::Measure(a) => a.json,
             Self::Keygen(a) => a.json,
             Self::Bench(a) => a.json,
             Self::Enclave(_) | Self::Host(_) => false,

@@ -11,6 +11,7 @@ mod digits;
 mod error;
 mod inspect;
 mod machine;
+mod measure;
 mod output;
 mod owner;
 mod policy;
@@ -51,6 +52,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Audit(a) => audit::run(&a),
         Command::Evidence(a) => owner::evidence::run(&a),
         Command::Policy(a) => policy::run(&a),
+        Command::Measure(a) => measure::run(&a),
         Command::Keygen(a) => owner::keygen::run(&a),
         Command::Bench(a) => bench::run(&a),
     }
