@@ -21,7 +21,7 @@ use std::time::Instant;
 use adyton_attest::Simulated;
 use adyton_ckks::{Ciphertext, ResultKey};
 use adyton_compiler::plan::{CompileOptions, Objective, compile};
-use adyton_enclave::{Enclave, StateFile, SystemClock};
+use adyton_enclave::{Enclave, Restart, StateFile, SystemClock};
 use adyton_program::VerifiedProgram;
 use adyton_ring::sampler;
 use adyton_wire::statement::Policy;
@@ -101,6 +101,7 @@ fn bench(arguments: &Arguments, name: &str, objective: Objective, groups: &[u32]
         StateFile::claim(&folder.path().join("s")).unwrap(),
         platform,
         Box::new(SystemClock),
+        Restart::default(),
     )
     .unwrap();
     let mut call = |r: Request| Reply::decode(&enclave.serve(&r.encode())).unwrap();

@@ -12,6 +12,7 @@
 //! | `release` | slots to results: checks, flooding, rounding, output form; no secret-dependent branch |
 //! | `secrets` | seeds to keys, for the moment of use |
 //! | `state`, `event` | what the enclave knows, built from records alone |
+//! | `restart` | a new epoch, or going on |
 //! | `store` | sealed, chained, counted records on disk |
 //! | `vault`, `os` | locked memory; the one place with `unsafe` |
 //! | `sandbox` | what the process gives up before it reads anything |
@@ -25,6 +26,7 @@ mod log;
 mod os;
 mod plan;
 mod release;
+mod restart;
 mod rules;
 mod sandbox;
 mod secrets;
@@ -38,6 +40,7 @@ pub use clock::{Clock, SystemClock};
 pub use log::{Field, Level, log};
 pub use os::{Hardening, harden};
 pub use plan::PlanError;
+pub use restart::{Restart, UnknownRestart};
 pub use sandbox::{Sandbox, SandboxError};
 pub use server::{Listener, ServeError, serve};
 pub use service::{Enclave, StartError, VERSION};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use adyton_attest::{Places, Platform, PlatformName};
 use adyton_enclave::{
-    Enclave, Field, Hardening, Level, Listener, Sandbox, StateFile, SystemClock, VERSION, harden,
-    log, serve,
+    Enclave, Field, Hardening, Level, Listener, Restart, Sandbox, StateFile, SystemClock, VERSION,
+    harden, log, serve,
 };
 use adyton_wire::Address;
 use lexopt::prelude::{Long, Short, ValueExt};
@@ -33,11 +33,15 @@ Options:
                       auto        the first of sgx, nitro, tdx or snp, tpm that this machine offers
                       simulated   PROTECTS NOTHING (where this build has it): its keys are public or plain files. For
                                   development and tests; owners refuse it unless they allow it by name
-                      Only sgx has a sealing key that outlives the process, and no counter. With tdx, snp, nitro and tpm the
+                      Only sgx has a sealing key that outlives the process, and no counter (--on-restart). With tdx, snp, nitro and tpm the
                       state ends with the process: owners register anew, and --state must name a new folder.
   --platform-path PATH  Where the platform's folder, device or socket is, when not in its usual place. Of the simulated one: the
                       folder of its files [default: simulated-platform in the state folder]; put it elsewhere, and a
                       state folder restored from a backup is seen to be old.
+  --on-restart WHAT   Where the sealing key lasts and no counter is (sgx), older state that a host puts back is not seen. One of:
+                      new-epoch   give up the state before, make fresh keys; owners register anew [default]
+                      continue    go on with the state as found. RISKS that quotas, ledgers and audits are rolled back
+                      The host writes this option: owners know it only where it is measured (Gramine: loader.argv).
   --no-sandbox        Go on without the sandbox. Without this option the process shuts itself in before it reads anything: no file but
                       the platform's, no socket but its own, no other program, or it refuses to start. For kernels without
                       landlock, and for SGX, where Gramine's manifest takes its place.
@@ -56,6 +60,7 @@ struct Arguments {
     platform: PlatformName,
     platform_path: Option<PathBuf>,
     sandbox: bool,
+    restart: Restart,
 }
 
 enum Command {
@@ -65,7 +70,7 @@ enum Command {
 
 fn arguments() -> Result<Command, Box<dyn Error>> {
     let (mut listen, mut state, mut platform, mut platform_path) = (None, None, None, None);
-    let mut sandbox = true;
+    let (mut sandbox, mut restart) = (true, Restart::default());
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -77,6 +82,7 @@ fn arguments() -> Result<Command, Box<dyn Error>> {
             Long("platform-path" | "platform-dir") => {
                 platform_path = Some(PathBuf::from(parser.value()?))
             }
+            Long("on-restart") => restart = parser.value()?.parse()?,
             Long("no-sandbox") => sandbox = false,
             Short('h') | Long("help") => return Ok(Command::Print(HELP.to_owned())),
             Short('V') | Long("version") => {
@@ -94,6 +100,7 @@ fn arguments() -> Result<Command, Box<dyn Error>> {
             .ok_or("name a platform: --platform auto takes the one that this machine offers")?,
         platform_path,
         sandbox,
+        restart,
         state: state.ok_or("where shall the state be? --state DIR")?,
     }))
 }
@@ -124,10 +131,16 @@ fn platform(arguments: &Arguments) -> Result<Arc<dyn Platform>, Box<dyn Error>> 
             "the state ends with this process: owners register anew after a restart",
         );
     } else if platform.counter()?.is_none() {
-        warn(
-            "no-counter",
-            "a host that puts older state back is not seen: quotas and ledgers can be rolled back",
-        );
+        match arguments.restart {
+            Restart::Continue => warn(
+                "no-counter",
+                "a host that puts older state back is not seen: quotas, ledgers and audits can be rolled back",
+            ),
+            Restart::NewEpoch => warn(
+                "no-counter",
+                "every restart begins a new epoch: owners register anew after it",
+            ),
+        }
     }
     log(Level::Info, "platform", &[("kind", Field::Text(&platform.kind()))]);
     Ok(platform.into())
@@ -189,7 +202,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let listener = Listener::bind(&arguments.listen)?;
     let platform = platform(arguments)?;
     shut_in(arguments, &listener, platform.as_ref())?;
-    let enclave = Enclave::open(state, platform, Box::new(SystemClock))?;
+    let enclave = Enclave::open(state, platform, Box::new(SystemClock), arguments.restart)?;
     log(
         Level::Info,
         "started",

@@ -24,6 +24,7 @@ use crate::audit::Stage;
 use crate::event::{Event, Record};
 use crate::log::{Field, Level, log};
 use crate::plan::Gate;
+use crate::restart::Restart;
 use crate::secrets::{self, Seeds};
 use crate::state::{MAX_DEPLOYMENTS, State};
 use crate::store::{StateFile, Store, StoreError};
@@ -32,8 +33,6 @@ use crate::{Clock, os};
 
 /// Version in evidence and receipts.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Epoch of a state that begins.
-const FIRST_EPOCH: u32 = 1;
 
 /// Why an enclave cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -117,14 +116,16 @@ impl Enclave {
         file: StateFile,
         platform: Arc<dyn Platform>,
         clock: Box<dyn Clock>,
+        restart: Restart,
     ) -> Result<Self, StartError> {
-        Self::open_gated(file, platform, clock, Gate::default())
+        Self::open_gated(file, platform, clock, restart, Gate::default())
     }
 
     pub(crate) fn open_gated(
         file: StateFile,
         platform: Arc<dyn Platform>,
         clock: Box<dyn Clock>,
+        restart: Restart,
         gate: Gate,
     ) -> Result<Self, StartError> {
         let mut state = State::new(gate).map_err(StartError::Memory)?;
@@ -134,10 +135,12 @@ impl Enclave {
             Ok::<(), StoreError>(())
         })?;
         let mut core = Core { state, store };
-        if core.state.identity.is_none() {
+        let counted = platform.counter().map_err(StoreError::from)?.is_some();
+        let last = core.state.identity.as_ref().map(|identity| identity.epoch);
+        if let Some(epoch) = restart.begins(last, counted) {
             let event = Event::Begun {
                 instance: InstanceId(random_bytes()?),
-                epoch: FIRST_EPOCH,
+                epoch,
                 signing: Seed::new(random_bytes()?),
                 sealing: Seed::new(random_bytes()?),
             };

@@ -14,6 +14,7 @@ use common::*;
 
 mod audits;
 mod refusals;
+mod restart;
 
 const LOG_N: u8 = 6;
 const NOW: u64 = 1_800_000_000;
@@ -53,6 +54,7 @@ impl House {
                 StateFile::claim(&state).unwrap(),
                 platform,
                 clock,
+                Restart::default(),
                 Gate::InsecureForTests,
             )
             .unwrap(),

@@ -150,6 +150,7 @@ fn insecure_parameters_are_refused_outside_of_tests() {
         StateFile::claim(&folder.path().join("s")).unwrap(),
         platform,
         Box::new(crate::SystemClock),
+        Restart::default(),
     )
     .unwrap();
     let known = Known::challenge(&mut |r| enclave.handle(&r));
