@@ -21,6 +21,8 @@
 
 mod audit;
 mod clock;
+#[cfg(test)]
+mod constant_time;
 mod event;
 mod log;
 mod os;
