@@ -21,8 +21,6 @@
 
 mod audit;
 mod clock;
-#[cfg(test)]
-mod constant_time;
 mod event;
 mod log;
 mod os;
@@ -36,6 +34,8 @@ mod server;
 mod service;
 mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 mod vault;
 
 pub use clock::{Clock, SystemClock};

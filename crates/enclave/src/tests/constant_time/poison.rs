@@ -54,7 +54,7 @@ fn complaints(name: &str) -> Vec<String> {
     let output = Command::new("valgrind")
         .args(["--quiet", "--error-limit=no"])
         .arg(std::env::current_exe().unwrap())
-        .args(["constant_time::poison::inside", "--exact", "--ignored", "--nocapture"])
+        .args(["tests::constant_time::poison::inside", "--exact", "--ignored", "--nocapture"])
         .arg("--test-threads=1")
         .env(NAME, name)
         .env("ADYTON_KERNEL", "portable")
