@@ -47,6 +47,10 @@ impl EvidenceProvider for Gramine {
         "sgx"
     }
 
+    fn paths(&self) -> Vec<PathBuf> {
+        vec![self.root.clone()]
+    }
+
     fn evidence(&self, report_data: &[u8; 64]) -> Result<Vec<u8>, PlatformError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let put = std::fs::write(self.root.join("user_report_data"), report_data);

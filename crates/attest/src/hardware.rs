@@ -2,6 +2,7 @@
 
 use crate::platform::{EvidenceProvider, Platform, PlatformError};
 use adyton_wire::random_bytes;
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 /// What a kind of hardware gives beside evidence.
@@ -37,6 +38,10 @@ impl<P: Provider> Hardware<P> {
 impl<P: Provider> EvidenceProvider for Hardware<P> {
     fn kind(&self) -> &'static str {
         self.provider.kind()
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        self.provider.paths()
     }
 
     fn evidence(&self, report_data: &[u8; 64]) -> Result<Vec<u8>, PlatformError> {

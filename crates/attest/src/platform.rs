@@ -1,5 +1,6 @@
 //! What the enclave needs of the platform it runs on.
 
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 /// Why a platform did not serve.
@@ -48,6 +49,11 @@ pub trait EvidenceProvider {
     /// Whether it is simulated and protects nothing.
     fn simulated(&self) -> bool {
         false
+    }
+
+    /// Folders whose files it goes on to open after it was itself opened: all that a sandbox must leave it.
+    fn paths(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// Evidence that this program, as measured, asked for `report_data` to be vouched for, in the form of its vendor.

@@ -88,6 +88,10 @@ impl EvidenceProvider for Tsm {
         self.kind
     }
 
+    fn paths(&self) -> Vec<PathBuf> {
+        vec![self.entry.clone()]
+    }
+
     fn evidence(&self, report_data: &[u8; 64]) -> Result<Vec<u8>, PlatformError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..ATTEMPTS {

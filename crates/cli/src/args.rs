@@ -11,7 +11,7 @@ pub(crate) use owners::{
 };
 #[cfg(feature = "simulated")]
 pub(crate) use runs::{Bench, Demo};
-pub(crate) use runs::{Compile, Inspect, Objective, Privacy};
+pub(crate) use runs::{Compile, Inspect, Measure, Objective, Privacy};
 
 pub(crate) use trust::{Answering, Endorsing, Policy, PolicyCommand, PolicyNew, Trust};
 
@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Evidence(Evidence),
     /// Make, explain and hash policies: what an owner accepts of hardware evidence
     Policy(Policy),
+    /// Print the digests of an enclave's program, and what evidence of it must name
+    Measure(Measure),
     /// Make an owner's identity, or show an existing one's public key
     Keygen(Keygen),
     /// Measure evaluation on this machine with the real processes
@@ -90,6 +92,7 @@ impl Command {
             Self::Audit(a) => a.json,
             Self::Evidence(a) => a.json,
             Self::Policy(a) => a.json,
+            Self::Measure(a) => a.json,
             Self::Keygen(a) => a.json,
             #[cfg(feature = "simulated")]
             Self::Bench(a) => a.json,

@@ -18,6 +18,7 @@ mod digits;
 mod error;
 mod inspect;
 mod machine;
+mod measure;
 mod output;
 mod owner;
 mod policy;
@@ -59,6 +60,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Audit(a) => audit::run(&a),
         Command::Evidence(a) => owner::evidence::run(&a),
         Command::Policy(a) => policy::run(&a),
+        Command::Measure(a) => measure::run(&a),
         Command::Keygen(a) => owner::keygen::run(&a),
         #[cfg(feature = "simulated")]
         Command::Bench(a) => bench::run(&a),

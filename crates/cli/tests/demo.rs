@@ -49,6 +49,7 @@ fn the_demo_classifies_encrypted_digits_with_encrypted_weights() {
         assert!(peak > 1.0 && peak < 2048.0, "{role}: {peak}");
         assert!(number(&network["cpu_seconds"], role) > 0.0, "{role}");
     }
+    assert!(number(&network["peak_rss_mib"], "enclave") < ENCLAVE_PEAK);
     let bytes = &network["bytes"];
     assert!(number(bytes, "model_owner_to_host") > number(network, "model_bytes"));
     assert!(number(bytes, "data_owner_to_host") > number(network, "input_bytes"));
@@ -59,6 +60,24 @@ fn the_demo_classifies_encrypted_digits_with_encrypted_weights() {
     assert!((12.0..=16.0).contains(&number(network, "log_n")));
     assert!(number(network, "max_log_qp") > 100.0);
     assert!(network["steps"].as_array().unwrap().len() >= 8);
+}
+
+/// Of the enclave's memory, MiB: room is left in the 128 MiB that the first SGX processors have.
+const ENCLAVE_PEAK: f64 = 96.0;
+
+#[test]
+#[ignore = "runs all shipped networks at full batches: half a minute in the release profile"]
+fn the_enclave_stays_small_for_every_shipped_network() {
+    let adyton = adyton();
+    let output = run(&adyton, &["demo", "--images", "1000", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let networks = report["networks"].as_array().unwrap();
+    assert_eq!(networks.len(), 3);
+    for network in networks {
+        let peak = number(&network["peak_rss_mib"], "enclave");
+        assert!(peak > 1.0 && peak < ENCLAVE_PEAK, "{}: {peak} MiB", network["name"]);
+    }
 }
 
 #[test]

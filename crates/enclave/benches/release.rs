@@ -21,7 +21,7 @@ use std::time::Instant;
 use adyton_attest::Simulated;
 use adyton_ckks::{Ciphertext, ResultKey};
 use adyton_compiler::plan::{CompileOptions, Objective, compile};
-use adyton_enclave::{Enclave, SystemClock};
+use adyton_enclave::{Enclave, Restart, StateFile, SystemClock};
 use adyton_program::VerifiedProgram;
 use adyton_ring::sampler;
 use adyton_wire::statement::Policy;
@@ -97,7 +97,13 @@ fn median(mut values: Vec<u64>) -> (u64, u64) {
 fn bench(arguments: &Arguments, name: &str, objective: Objective, groups: &[u32]) {
     let folder = tempfile::tempdir_in(&arguments.state).unwrap();
     let platform = Arc::new(Simulated::open(&folder.path().join("p")).unwrap());
-    let enclave = Enclave::open(&folder.path().join("s"), platform, Box::new(SystemClock)).unwrap();
+    let enclave = Enclave::open(
+        StateFile::claim(&folder.path().join("s")).unwrap(),
+        platform,
+        Box::new(SystemClock),
+        Restart::default(),
+    )
+    .unwrap();
     let mut call = |r: Request| Reply::decode(&enclave.serve(&r.encode())).unwrap();
     let known = Known::challenge(&mut call);
     let key = SigningKey::generate().unwrap();

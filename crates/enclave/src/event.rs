@@ -11,9 +11,9 @@ use crate::vault::Seed;
 
 /// One change. Owners' statements stand in it as they were signed, so that a record proves itself.
 pub(crate) enum Event {
-    /// The state began.
+    /// The state began, or another epoch in it.
     Begun {
-        /// Its id.
+        /// Its id, another in every epoch.
         instance: InstanceId,
         /// Epoch of all keys made from here on.
         epoch: u32,

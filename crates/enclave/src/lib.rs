@@ -12,8 +12,10 @@
 //! | `release` | slots to results: checks, flooding, rounding, output form; no secret-dependent branch |
 //! | `secrets` | seeds to keys, for the moment of use |
 //! | `state`, `event` | what the enclave knows, built from records alone |
+//! | `restart` | a new epoch, or going on |
 //! | `store` | sealed, chained, counted records on disk |
 //! | `vault`, `os` | locked memory; the one place with `unsafe` |
+//! | `sandbox` | what the process gives up before it reads anything |
 //! | `server`, `log`, `clock`, `plan` | sockets, log lines, time, what is kept of a program |
 #![deny(unsafe_code)]
 
@@ -24,18 +26,24 @@ mod log;
 mod os;
 mod plan;
 mod release;
+mod restart;
 mod rules;
+mod sandbox;
 mod secrets;
 mod server;
 mod service;
 mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 mod vault;
 
 pub use clock::{Clock, SystemClock};
 pub use log::{Field, Level, log};
 pub use os::{Hardening, harden};
 pub use plan::PlanError;
-pub use server::{ServeError, serve};
+pub use restart::{Restart, UnknownRestart};
+pub use sandbox::{Sandbox, SandboxError};
+pub use server::{Listener, ServeError, serve};
 pub use service::{Enclave, StartError, VERSION};
-pub use store::StoreError;
+pub use store::{StateFile, StoreError};

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use adyton_attest::{Places, Platform, PlatformName};
-use adyton_enclave::{Enclave, Field, Level, SystemClock, VERSION, harden, log, serve};
+use adyton_enclave::{
+    Enclave, Field, Hardening, Level, Listener, Restart, Sandbox, StateFile, SystemClock, VERSION,
+    harden, log, serve,
+};
 use adyton_wire::Address;
 use lexopt::prelude::{Long, Short, ValueExt};
 
@@ -30,11 +33,18 @@ Options:
                       auto        the first of sgx, nitro, tdx or snp, tpm that this machine offers
                       simulated   PROTECTS NOTHING (where this build has it): its keys are public or plain files. For
                                   development and tests; owners refuse it unless they allow it by name
-                      Only sgx has a sealing key that outlives the process, and no counter. With tdx, snp, nitro and tpm the
+                      Only sgx has a sealing key that outlives the process, and no counter (--on-restart). With tdx, snp, nitro and tpm the
                       state ends with the process: owners register anew, and --state must name a new folder.
   --platform-path PATH  Where the platform's folder, device or socket is, when not in its usual place. Of the simulated one: the
                       folder of its files [default: simulated-platform in the state folder]; put it elsewhere, and a
                       state folder restored from a backup is seen to be old.
+  --on-restart WHAT   Where the sealing key lasts and no counter is (sgx), older state that a host puts back is not seen. One of:
+                      new-epoch   give up the state before, make fresh keys; owners register anew [default]
+                      continue    go on with the state as found. RISKS that quotas, ledgers and audits are rolled back
+                      The host writes this option: owners know it only where it is measured (Gramine: loader.argv).
+  --no-sandbox        Go on without the sandbox. Without this option the process shuts itself in before it reads anything: no file but
+                      the platform's, no socket but its own, no other program, or it refuses to start. For kernels without
+                      landlock, and for SGX, where Gramine's manifest takes its place.
   --simulated         Short for --platform simulated.
   -h, --help          This text.
   -V, --version       The version.
@@ -49,6 +59,8 @@ struct Arguments {
     state: PathBuf,
     platform: PlatformName,
     platform_path: Option<PathBuf>,
+    sandbox: bool,
+    restart: Restart,
 }
 
 enum Command {
@@ -58,6 +70,7 @@ enum Command {
 
 fn arguments() -> Result<Command, Box<dyn Error>> {
     let (mut listen, mut state, mut platform, mut platform_path) = (None, None, None, None);
+    let (mut sandbox, mut restart) = (true, Restart::default());
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -69,6 +82,8 @@ fn arguments() -> Result<Command, Box<dyn Error>> {
             Long("platform-path" | "platform-dir") => {
                 platform_path = Some(PathBuf::from(parser.value()?))
             }
+            Long("on-restart") => restart = parser.value()?.parse()?,
+            Long("no-sandbox") => sandbox = false,
             Short('h') | Long("help") => return Ok(Command::Print(HELP.to_owned())),
             Short('V') | Long("version") => {
                 return Ok(Command::Print(format!("adyton-enclave {VERSION}")));
@@ -84,6 +99,8 @@ fn arguments() -> Result<Command, Box<dyn Error>> {
         platform: platform
             .ok_or("name a platform: --platform auto takes the one that this machine offers")?,
         platform_path,
+        sandbox,
+        restart,
         state: state.ok_or("where shall the state be? --state DIR")?,
     }))
 }
@@ -114,17 +131,23 @@ fn platform(arguments: &Arguments) -> Result<Arc<dyn Platform>, Box<dyn Error>> 
             "the state ends with this process: owners register anew after a restart",
         );
     } else if platform.counter()?.is_none() {
-        warn(
-            "no-counter",
-            "a host that puts older state back is not seen: quotas and ledgers can be rolled back",
-        );
+        match arguments.restart {
+            Restart::Continue => warn(
+                "no-counter",
+                "a host that puts older state back is not seen: quotas, ledgers and audits can be rolled back",
+            ),
+            Restart::NewEpoch => warn(
+                "no-counter",
+                "every restart begins a new epoch: owners register anew after it",
+            ),
+        }
     }
     log(Level::Info, "platform", &[("kind", Field::Text(&platform.kind()))]);
     Ok(platform.into())
 }
 
-fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let hardening = harden();
+/// Says in the log what the operating system did not grant.
+fn report(hardening: &Hardening) {
     if !hardening.undumpable {
         log(Level::Warn, "core-dumps-possible", &[]);
     }
@@ -143,8 +166,43 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             ],
         );
     }
+}
+
+/// Shuts the process in, unless it was asked not to.
+fn shut_in(
+    arguments: &Arguments,
+    listener: &Listener,
+    platform: &dyn Platform,
+) -> Result<(), Box<dyn Error>> {
+    if !arguments.sandbox {
+        let consequence = "a flaw in this program opens this user's files, sockets and programs to whoever uses it";
+        log(Level::Error, "NO-SANDBOX", &[("consequence", Field::Text(&consequence))]);
+        return Ok(());
+    }
+    let sandbox = Sandbox::enter(listener, &platform.paths())?;
+    if !sandbox.all_of_landlock {
+        let consequence =
+            "files are shut off; this kernel is too old to shut off all else that landlock can";
+        log(
+            Level::Warn,
+            "sandbox-of-an-older-kernel",
+            &[("consequence", Field::Text(&consequence))],
+        );
+    }
+    log(Level::Info, "sandbox", &[]);
+    Ok(())
+}
+
+/// The order matters: what must be open is opened, then the process shuts itself in, and only then anything is read that
+/// a host may have written.
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let hardening = harden();
+    report(&hardening);
+    let state = StateFile::claim(&arguments.state)?;
+    let listener = Listener::bind(&arguments.listen)?;
     let platform = platform(arguments)?;
-    let enclave = Enclave::open(&arguments.state, platform, Box::new(SystemClock))?;
+    shut_in(arguments, &listener, platform.as_ref())?;
+    let enclave = Enclave::open(state, platform, Box::new(SystemClock), arguments.restart)?;
     log(
         Level::Info,
         "started",
@@ -153,8 +211,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             ("all_memory_locked", Field::Number(hardening.all_locked.into())),
         ],
     );
-    serve(Arc::new(enclave), &arguments.listen)?;
-    Ok(())
+    serve(Arc::new(enclave), &listener)
 }
 
 /// An error with its causes.

@@ -1,7 +1,10 @@
 //! The few things that need the operating system and `unsafe`: locked memory, core dumps, resource figures.
 #![expect(unsafe_code, reason = "locked memory and resource figures are system calls")]
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use zeroize::Zeroize;
 
 /// Bytes of one locked region: a few pages, so that locking stays far below the usual limit of 8 MiB.
@@ -85,6 +88,8 @@ pub struct Hardening {
 
 /// Closes the process to debuggers and core dumps, and locks all its memory where no limit stands against it.
 pub fn harden() -> Hardening {
+    // Its file is opened while that can be done.
+    resident_bytes();
     // SAFETY: prctl and setrlimit with these arguments read the values given and no memory but the struct.
     let undumpable = unsafe {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -124,7 +129,12 @@ pub(crate) fn thread_cpu_micros() -> u64 {
 
 /// Resident set now and at its largest, in bytes; zeros where the kernel does not tell.
 pub(crate) fn resident_bytes() -> (u64, u64) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    /// Open once and for all: in the sandbox it could not be opened.
+    static STATUS: OnceLock<Option<File>> = OnceLock::new();
+    let mut status = [0; 4096];
+    let file = STATUS.get_or_init(|| File::open("/proc/self/status").ok());
+    let length = file.as_ref().and_then(|file| file.read_at(&mut status, 0).ok()).unwrap_or(0);
+    let status = String::from_utf8_lossy(status.get(..length).unwrap_or_default());
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line
@@ -145,6 +155,59 @@ mod tests {
         assert!(region.bytes().iter().all(|&byte| byte == 0));
         region.bytes_mut()[REGION - 1] = 7;
         assert_eq!(region.bytes()[REGION - 1], 7);
+    }
+
+    /// The kernel's own flags of the mapping that holds this address.
+    fn flags(at: usize) -> String {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut inside = false;
+        for line in maps.lines() {
+            let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+            if let Some((start, end)) = range {
+                let bound = |text| usize::from_str_radix(text, 16);
+                if let (Ok(start), Ok(end)) = (bound(start), bound(end)) {
+                    inside = (start..end).contains(&at);
+                }
+            }
+            if inside && line.starts_with("VmFlags:") {
+                return format!("{line} ");
+            }
+        }
+        panic!("no mapping at {at:x}");
+    }
+
+    #[test]
+    fn a_region_is_locked_and_left_out_of_dumps_and_children() {
+        let region = LockedRegion::new().unwrap();
+        assert!(region.is_locked(), "the limit of locked memory (ulimit -l) is too low to test");
+        // Linux, Documentation/filesystems/proc.rst: locked, not dumped, not copied on fork.
+        let told = flags(region.bytes().as_ptr() as usize);
+        for flag in [" lo ", " dd ", " dc "] {
+            assert!(told.contains(flag), "{flag} in {told}");
+        }
+        let ordinary = vec![1u8; 1 << 20];
+        let told = flags(ordinary.as_ptr() as usize + (1 << 19));
+        assert!(![" lo ", " dd ", " dc "].iter().any(|flag| told.contains(flag)), "{told}");
+    }
+
+    /// Without the bytes of a region, a child that reads them dies; the parent's stay.
+    #[test]
+    fn a_child_has_no_region() {
+        let mut region = LockedRegion::new().unwrap();
+        region.bytes_mut()[0] = 7;
+        let secret = region.bytes().as_ptr();
+        // SAFETY: the child reads one byte, makes no other call than `_exit`, and ends.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0);
+        if child == 0 {
+            // SAFETY: in the child the address is not mapped, which is what is tried.
+            unsafe { libc::_exit(i32::from(secret.read_volatile())) };
+        }
+        let mut status = 0;
+        // SAFETY: writes the integer it is given.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSEGV, "{status:x}");
+        assert_eq!(region.bytes()[0], 7);
     }
 
     #[test]

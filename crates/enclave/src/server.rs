@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -27,7 +28,13 @@ pub struct ServeError {
     source: std::io::Error,
 }
 
-enum Listener {
+/// The enclave's only socket.
+pub struct Listener {
+    socket: Socket,
+    address: String,
+}
+
+enum Socket {
     Unix(UnixListener),
     Tcp(TcpListener),
 }
@@ -36,10 +43,30 @@ trait Stream: Read + Write + Send {}
 impl<S: Read + Write + Send> Stream for S {}
 
 impl Listener {
+    /// Takes the address; who connects waits until [`serve`]. A socket that a killed enclave left behind is replaced, so claim the state
+    /// ([`StateFile`](crate::StateFile)) first: its lock tells apart one that runs.
+    ///
+    /// # Errors
+    /// [`ServeError`] when the address cannot be bound.
+    pub fn bind(address: &Address) -> Result<Self, ServeError> {
+        let failed = |source| ServeError { address: address.clone(), source };
+        let socket = Socket::bind(address).map_err(failed)?;
+        Ok(Self { address: socket.describe(), socket })
+    }
+
+    /// Its file descriptor.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        match &self.socket {
+            Socket::Unix(listener) => listener.as_raw_fd(),
+            Socket::Tcp(listener) => listener.as_raw_fd(),
+        }
+    }
+}
+
+impl Socket {
     fn bind(address: &Address) -> std::io::Result<Self> {
         match address {
             Address::Unix(path) => {
-                // A socket that a killed enclave left behind; the state's lock tells apart one that runs.
                 if std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
                     std::fs::remove_file(path)?;
                 }
@@ -86,17 +113,12 @@ impl Listener {
     }
 }
 
-/// Listens and serves until the process ends.
-///
-/// # Errors
-/// [`ServeError`] when the address cannot be bound.
-pub fn serve(enclave: Arc<Enclave>, address: &Address) -> Result<(), ServeError> {
-    let failed = |source| ServeError { address: address.clone(), source };
-    let listener = Listener::bind(address).map_err(failed)?;
-    log(Level::Info, "listening", &[("address", Field::Text(&listener.describe()))]);
+/// Serves until the process ends.
+pub fn serve(enclave: Arc<Enclave>, listener: &Listener) -> ! {
+    log(Level::Info, "listening", &[("address", Field::Text(&listener.address))]);
     let open = Arc::new(AtomicUsize::new(0));
     loop {
-        let mut stream = match listener.accept() {
+        let mut stream = match listener.socket.accept() {
             Ok(stream) => stream,
             Err(error) => {
                 log(Level::Warn, "accept-failed", &[("cause", Field::Text(&error))]);

@@ -2,7 +2,6 @@
 
 mod findings;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -25,16 +24,15 @@ use crate::audit::Stage;
 use crate::event::{Event, Record};
 use crate::log::{Field, Level, log};
 use crate::plan::Gate;
+use crate::restart::Restart;
 use crate::secrets::{self, Seeds};
 use crate::state::{MAX_DEPLOYMENTS, State};
-use crate::store::{Store, StoreError};
+use crate::store::{StateFile, Store, StoreError};
 use crate::vault::Seed;
 use crate::{Clock, os};
 
 /// Version in evidence and receipts.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Epoch of a state that begins.
-const FIRST_EPOCH: u32 = 1;
 
 /// Why an enclave cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -110,35 +108,39 @@ impl Drop for Timed<'_> {
 }
 
 impl Enclave {
-    /// Opens the sealed state in `directory`, or begins one with fresh keys.
+    /// Opens the sealed state, or begins one with fresh keys.
     ///
     /// # Errors
-    /// [`StartError`]: the state is in use, tampered with, rolled back or of another platform; or the disk failed.
+    /// [`StartError`]: the state is tampered with, rolled back or of another platform; or the disk failed.
     pub fn open(
-        directory: &Path,
+        file: StateFile,
         platform: Arc<dyn Platform>,
         clock: Box<dyn Clock>,
+        restart: Restart,
     ) -> Result<Self, StartError> {
-        Self::open_gated(directory, platform, clock, Gate::default())
+        Self::open_gated(file, platform, clock, restart, Gate::default())
     }
 
     pub(crate) fn open_gated(
-        directory: &Path,
+        file: StateFile,
         platform: Arc<dyn Platform>,
         clock: Box<dyn Clock>,
+        restart: Restart,
         gate: Gate,
     ) -> Result<Self, StartError> {
         let mut state = State::new(gate).map_err(StartError::Memory)?;
-        let store = Store::open(directory, Arc::clone(&platform), |place, record| {
+        let store = Store::open(file, Arc::clone(&platform), |place, record| {
             let record = Record::from_bytes(&record)?;
             state.apply(record, place)?;
             Ok::<(), StoreError>(())
         })?;
         let mut core = Core { state, store };
-        if core.state.identity.is_none() {
+        let counted = platform.counter().map_err(StoreError::from)?.is_some();
+        let last = core.state.identity.as_ref().map(|identity| identity.epoch);
+        if let Some(epoch) = restart.begins(last, counted) {
             let event = Event::Begun {
                 instance: InstanceId(random_bytes()?),
-                epoch: FIRST_EPOCH,
+                epoch,
                 signing: Seed::new(random_bytes()?),
                 sealing: Seed::new(random_bytes()?),
             };
@@ -437,4 +439,4 @@ impl Core {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

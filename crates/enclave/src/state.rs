@@ -82,6 +82,7 @@ pub(crate) struct State {
 }
 
 const LOST: StoreError = StoreError::Damaged("it names what no earlier record made");
+const MEMORY: &str = "take memory for a secret";
 const FORM: StoreError = StoreError::Damaged("its contents are malformed");
 
 impl State {
@@ -213,8 +214,10 @@ impl State {
         self.latest = self.latest.max(time);
         match record.event {
             Event::Begun { instance, epoch, signing, sealing } => {
-                if self.identity.is_some() {
-                    return Err(FORM);
+                match &self.identity {
+                    None => {}
+                    Some(last) if last.epoch.checked_add(1) == Some(epoch) => self.give_up()?,
+                    Some(_) => return Err(FORM),
                 }
                 let (signing, sealing) = (self.secret(&signing)?, self.secret(&sealing)?);
                 self.identity = Some(Identity { instance, epoch, signing, sealing });
@@ -246,6 +249,18 @@ impl State {
         self.audit.extend_from_slice(&bytes);
         self.head = entry.head();
         Ok(bytes.to_vec())
+    }
+
+    /// An epoch is over: its secrets are wiped and nothing of it counts any more, but for the audit chain.
+    fn give_up(&mut self) -> Result<(), StoreError> {
+        let vault = Vault::new();
+        self.vault = vault.map_err(|source| StoreError::Io { what: MEMORY, source })?;
+        self.identity = None;
+        self.plans.clear();
+        self.deployments.clear();
+        self.sessions.clear();
+        self.jobs.clear();
+        Ok(())
     }
 
     fn apply_release(&mut self, release: &Release, place: Place) -> Result<(), StoreError> {
@@ -320,7 +335,7 @@ impl State {
     }
 
     fn secret(&mut self, seed: &[u8; 32]) -> Result<SecretId, StoreError> {
-        let io = |source| StoreError::Io { what: "take memory for a secret", source };
+        let io = |source| StoreError::Io { what: MEMORY, source };
         self.vault.store(seed).map_err(io)
     }
 }

@@ -105,17 +105,48 @@ pub(crate) struct Store {
     broken: bool,
 }
 
+/// The state's file, locked against other processes; nothing of it is read yet.
+#[derive(Debug)]
+pub struct StateFile(File);
+
+impl StateFile {
+    /// Takes the file in `directory`; makes both at first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when another process has it, or the disk fails.
+    pub fn claim(directory: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(directory).map_err(io("make the state's folder"))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(directory.join(NAME))
+            .map_err(io("open the state file"))?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => StoreError::InUse,
+            TryLockError::Error(source) => StoreError::Io { what: "lock the state file", source },
+        })?;
+        // Whoever made it may have been killed before this.
+        File::open(directory)
+            .and_then(|folder| folder.sync_all())
+            .map_err(io("sync the state's folder"))?;
+        Ok(Self(file))
+    }
+}
+
 impl Store {
-    /// Opens the state in `directory`, or begins one, and hands every record to `replay` in order.
+    /// Opens the state of this file, or begins one, and hands every record to `replay` in order.
     ///
     /// # Errors
     /// [`StoreError`]; nothing was changed unless it began a new state.
     pub(crate) fn open<E: From<StoreError>>(
-        directory: &Path,
+        file: StateFile,
         platform: Arc<dyn Platform>,
         mut replay: impl FnMut(Place, Opened) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let mut store = Self::locked(directory, platform)?;
+        let mut store = Self::begun(file, platform)?;
         let size = store.file.metadata().map_err(io("measure the state file"))?.len();
         while let Some((place, record)) = store.next_record(size)? {
             replay(place, record)?;
@@ -134,21 +165,9 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the file, exclusively, and reads or writes its header.
-    fn locked(directory: &Path, platform: Arc<dyn Platform>) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory).map_err(io("make the state's folder"))?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(directory.join(NAME))
-            .map_err(io("open the state file"))?;
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => StoreError::InUse,
-            TryLockError::Error(source) => StoreError::Io { what: "lock the state file", source },
-        })?;
+    /// Reads or writes the header.
+    fn begun(file: StateFile, platform: Arc<dyn Platform>) -> Result<Self, StoreError> {
+        let file = file.0;
         let mut header = Vec::new();
         (&file).take(HEADER).read_to_end(&mut header).map_err(io("read the state file"))?;
         // A crash in the first write of all leaves less than a header; nothing was sealed under it.
@@ -161,9 +180,6 @@ impl Store {
             file.set_len(0).map_err(io("begin the state file"))?;
             file.write_all_at(&header, 0).map_err(io("begin the state file"))?;
             file.sync_all().map_err(io("sync the state file"))?;
-            File::open(directory)
-                .and_then(|folder| folder.sync_all())
-                .map_err(io("sync the state's folder"))?;
         }
         let (magic, id) = header.split_at(MAGIC.len());
         let id = id.try_into().map_err(|_| StoreError::Foreign)?;

@@ -72,15 +72,11 @@ impl Modulus {
         self.fold
     }
 
-    /// `x mod p` for any `x`.
+    /// `x mod p` for any `x`, without a branch on it.
     #[inline]
     #[must_use]
     pub fn reduce(&self, x: u64) -> u64 {
-        if x <= MASK52 {
-            self.correct(self.reduce_lazy(x))
-        } else {
-            self.reduce_u128(u128::from(x))
-        }
+        self.correct4(self.mul_shoup_lazy(x >> 52, self.fold) + self.reduce_lazy(x & MASK52))
     }
 
     /// `x mod p` plus 0 or p, for `x < 2^52`.

@@ -14,6 +14,7 @@ use common::*;
 
 mod audits;
 mod refusals;
+mod restart;
 
 const LOG_N: u8 = 6;
 const NOW: u64 = 1_800_000_000;
@@ -48,8 +49,16 @@ impl House {
             Arc::new(Simulated::open_measured(&self.folder.path().join("p"), &executable).unwrap());
         let clock = Box::new(Clockwork(Arc::clone(&self.clock)));
         let state = self.folder.path().join("s");
-        self.enclave =
-            Some(Enclave::open_gated(&state, platform, clock, Gate::InsecureForTests).unwrap());
+        self.enclave = Some(
+            Enclave::open_gated(
+                StateFile::claim(&state).unwrap(),
+                platform,
+                clock,
+                Restart::default(),
+                Gate::InsecureForTests,
+            )
+            .unwrap(),
+        );
     }
 
     /// Over the wire's bytes, so that every test also tests the encoding.

@@ -19,7 +19,7 @@ impl Disk {
         let platform =
             Arc::new(Simulated::open_measured(self.platform.path(), &executable).unwrap());
         let mut records = Vec::new();
-        let store = Store::open(self.state.path(), platform, |_, record| {
+        let store = Store::open(StateFile::claim(self.state.path())?, platform, |_, record| {
             records.push(record.to_vec());
             Ok::<(), StoreError>(())
         })?;

@@ -146,8 +146,13 @@ fn registrations_are_held_to_their_statement() {
 fn insecure_parameters_are_refused_outside_of_tests() {
     let folder = tempfile::tempdir().unwrap();
     let platform = Arc::new(Simulated::open(&folder.path().join("p")).unwrap());
-    let enclave =
-        Enclave::open(&folder.path().join("s"), platform, Box::new(crate::SystemClock)).unwrap();
+    let enclave = Enclave::open(
+        StateFile::claim(&folder.path().join("s")).unwrap(),
+        platform,
+        Box::new(crate::SystemClock),
+        Restart::default(),
+    )
+    .unwrap();
     let known = Known::challenge(&mut |r| enclave.handle(&r));
     let model = ModelOwner::new(program(LOG_N), policy([]));
     let reply = enclave.handle(&Request::RegisterDeployment(model.registration(&known)));

@@ -1,0 +1,106 @@
+//! `adyton measure`: what evidence of an enclave's program must name.
+
+use crate::args::Measure;
+use crate::error::CliError;
+use crate::output::{self, Table};
+use crate::process::Sibling;
+use adyton_appraise::Bytes;
+use serde::Serialize;
+use sha2::{Digest, Sha256, Sha384};
+use std::path::Path;
+
+#[derive(Serialize)]
+struct Report {
+    program: String,
+    bytes: u64,
+    sha256: Bytes,
+    sha384: Bytes,
+    platforms: Vec<Expected>,
+}
+
+/// What a platform's evidence will name.
+#[derive(Serialize)]
+struct Expected {
+    platform: &'static str,
+    /// The claim that a policy is held to.
+    claim: &'static str,
+    /// `None` where the program alone does not decide it.
+    value: Option<Bytes>,
+    /// What the value is, or who computes it.
+    how: &'static str,
+}
+
+/// Measures the program that was named, or the one beside this one.
+pub(crate) fn run(args: &Measure) -> Result<(), CliError> {
+    let path = match &args.program {
+        Some(path) => path.clone(),
+        None => Sibling::Enclave.find()?,
+    };
+    let report = measure(&path)?;
+    if args.json { output::json(&report) } else { output::text(&report.render()) }
+}
+
+fn measure(path: &Path) -> Result<Report, CliError> {
+    let program = std::fs::read(path).map_err(CliError::file("read", path))?;
+    let sha384 = Bytes::from(<[u8; 48]>::from(Sha384::digest(&program)));
+    Ok(Report {
+        program: path.display().to_string(),
+        bytes: program.len() as u64,
+        sha256: Bytes::from(<[u8; 32]>::from(Sha256::digest(&program))),
+        platforms: platforms(&sha384),
+        sha384,
+    })
+}
+
+/// Vendors measure images, which hold firmware, kernel or runtime besides the program: only their tools know those.
+fn platforms(sha384: &Bytes) -> Vec<Expected> {
+    let by_image = |platform, claim, how| Expected { platform, claim, value: None, how };
+    vec![
+        #[cfg(feature = "simulated")]
+        Expected {
+            platform: "simulated",
+            claim: "measurement",
+            value: Some(sha384.clone()),
+            how: "SHA-384 of the program",
+        },
+        by_image("sgx", "MRENCLAVE", "gramine-sgx-sign prints it (docs/deploy/gramine.md)"),
+        by_image(
+            "nitro",
+            "PCR0, PCR1, PCR2",
+            "nitro-cli build-enclave prints them (docs/deploy/nitro.md)",
+        ),
+        by_image(
+            "snp",
+            "measurement",
+            "sev-snp-measure, from firmware, kernel, initrd, command line (docs/deploy/snp.md)",
+        ),
+        by_image(
+            "tdx",
+            "MRTD, RTMR0 to RTMR2",
+            "of firmware and boot files: tools of the cloud or of the firmware (docs/deploy/tdx.md)",
+        ),
+        by_image(
+            "tpm",
+            "PCR0 to PCR15",
+            "of the machine's boot; the program is no part of it unless measured boot makes it one",
+        ),
+    ]
+}
+
+impl Report {
+    fn render(&self) -> String {
+        let Self { program, bytes, sha256, sha384, platforms } = self;
+        let mut table = Table::new(3, &["platform", "claim", "value"]);
+        for expected in platforms {
+            let value = match &expected.value {
+                Some(value) => format!("{value}  ({})", expected.how),
+                None => format!("not computed here: {}", expected.how),
+            };
+            table.row(&[expected.platform, expected.claim, &value]);
+        }
+        format!(
+            "{program}, {bytes} bytes\n  sha256 {sha256}\n  sha384 {sha384}\n\n{}",
+            table.render()
+        )
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests across the modules of the crate.
+
+mod constant_time;
