@@ -62,11 +62,16 @@ pub(crate) struct Plan {
     pub(crate) undeclared: Vec<usize>,
     /// Largest absolute output.
     pub(crate) range: f64,
-    /// Worst-case error of a slot: t of the flooding bound.
-    pub(crate) noise: f64,
+    /// Standard deviation of the worst slot's error.
+    pub(crate) deviation: f64,
 }
 
 impl Plan {
+    /// Positions of a ciphertext.
+    pub(crate) fn positions(&self) -> usize {
+        self.first.len() + self.copies.len() + self.undeclared.len()
+    }
+
     /// Decodes and verifies a program.
     pub(crate) fn new(bytes: &[u8], gate: Gate) -> Result<Self, PlanError> {
         let program = Program::decode(bytes)?;
@@ -109,7 +114,7 @@ impl Plan {
             copies,
             undeclared,
             range: output.range,
-            noise: output.noise,
+            deviation: output.deviation,
         })
     }
 }

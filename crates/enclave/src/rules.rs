@@ -16,7 +16,7 @@ use crate::Clock;
 use crate::audit::Stage;
 use crate::event::Release;
 use crate::plan::Plan;
-use crate::release::{Rules, flooding_deviation};
+use crate::release::Rules;
 use crate::secrets;
 use crate::service::{Refusal, VERSION};
 use crate::state::{Deployment, Identity, MAX_SESSIONS, Session, State};
@@ -110,12 +110,7 @@ impl State {
         check_length(job, &request.ciphertexts, plan)?;
         let identity = self.identity()?;
         let policy = &deployment.statement.policy;
-        let rules = Rules {
-            plan,
-            form: policy.output,
-            deviation: flooding_deviation(policy.ciphertexts_per_session, plan.noise),
-            samples: job.samples as usize,
-        };
+        let rules = Rules::new(plan, policy, job.samples, job.groups);
         let secret = self.vault.get(session.secret);
         let key = secrets::result_key(plan, &secret, &job.session, identity.epoch)
             .map_err(Refusal::internal)?;

@@ -104,7 +104,7 @@ pub(crate) fn program() -> Program {
             outputs: 3,
             positions: vec![Some(0), Some(1), Some(2), None, Some(0), Some(1), Some(2), None],
             range: 8.0,
-            noise: 1e-6,
+            deviation: 1e-7,
         },
         keys: manifest,
         parameters,

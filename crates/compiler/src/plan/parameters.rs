@@ -174,7 +174,7 @@ impl Frame<'_> {
                 positions: outputs,
                 range: self.range,
                 // Set once the error is predicted.
-                noise: f64::MIN_POSITIVE,
+                deviation: f64::MIN_POSITIVE,
             },
             keys: Vec::new(),
         };

@@ -252,7 +252,7 @@ fn layouts_are_checked() {
         |program| program.output.positions.truncate(7),
         |program| program.output.positions[3] = Some(3),
         |program| program.output.range = 1e20,
-        |program| program.output.noise = 0.0,
+        |program| program.output.deviation = 0.0,
     ];
     for (index, change) in changes.into_iter().enumerate() {
         let error = refusal(change);
