@@ -165,7 +165,8 @@ fn leads(answer: &[f64], label: u32, tolerance: f64) -> bool {
 #[must_use]
 pub fn tolerance(policy: &Policy, lanes: u32, output: &OutputLayout) -> f64 {
     let values = u64::from(output.outputs) * u64::from(lanes);
-    let flooding = output.deviation * bounds::flooding(policy.ciphertexts_per_session, values);
+    let norm = bounds::released_norm(values, output.deviation, output.released_deviation);
+    let flooding = bounds::flooding(policy.ciphertexts_per_session, norm);
     let error = output.deviation * bounds::largest_error(values, bounds::FALSE_REFUSAL_BITS);
     let step = match policy.output {
         OutputForm::Logits { bits } | OutputForm::TopK { bits, .. } => {

@@ -88,7 +88,7 @@ pub struct CompileOptions<'a> {
 
 impl<'a> CompileOptions<'a> {
     /// The defaults: throughput, encrypted weights, 128 bits of classical security, conjugate-invariant rings of degree 2^12 to
-    /// 2^16, 1.25 GiB of expanded weights, 64 releases, an error of at most 0.9 % of the logits' range (which
+    /// 2^16, 1.25 GiB of expanded weights, 64 releases, an error of at most 0.8 % of the logits' range (which
     /// leaves room for a sample's range to differ).
     #[must_use]
     pub fn new(calibration: &'a [Vec<f64>]) -> Self {
@@ -101,7 +101,7 @@ impl<'a> CompileOptions<'a> {
             log_n: 12..=16,
             memory: 5 << 28,
             releases: 64,
-            precision: 0.009,
+            precision: 0.008,
         }
     }
 }
@@ -399,6 +399,7 @@ fn finish(attempt: Attempt, skeleton: Skeleton, plan: Plan) -> Result<Compiled, 
     let Attempt { dressed, precision } = attempt;
     let mut program = dressed.program;
     program.output.deviation = precision.std;
+    program.output.released_deviation = precision.released;
     let verified = match program.parameters.security {
         Security::InsecureForTests => {
             adyton_program::VerifiedProgram::new_insecure_for_tests(program)?

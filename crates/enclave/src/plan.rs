@@ -64,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) range: f64,
     /// Standard deviation of the worst slot's error.
     pub(crate) deviation: f64,
+    /// Root mean square of the deviations of what is released.
+    pub(crate) released_deviation: f64,
 }
 
 impl Plan {
@@ -115,6 +117,7 @@ impl Plan {
             undeclared,
             range: output.range,
             deviation: output.deviation,
+            released_deviation: output.released_deviation,
         })
     }
 }

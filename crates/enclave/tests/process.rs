@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use adyton_program::bounds;
 use adyton_wire::frame;
 use adyton_wire::statement::*;
 use adyton_wire::*;
@@ -228,7 +227,7 @@ fn results_at_real_parameters_are_as_accurate_as_the_flooding_allows() {
     assert!(payload.checks.passed());
     let want: Vec<f64> =
         groups.concat().iter().flatten().zip(WEIGHTS.iter().cycle()).map(|(x, w)| x * w).collect();
-    let deviation = DEVIATION * bounds::flooding(64, u64::from(OUTPUTS) * LANES as u64);
+    let deviation = flooding();
     for (got, want) in values(&payload).iter().zip(want) {
         assert!((got - want).abs() < 6.0 * deviation + RANGE / 32768.0, "{got} {want}");
     }

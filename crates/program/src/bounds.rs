@@ -1,6 +1,8 @@
 //! What honest results may deviate by: the limits of the enclave's checks and the size of its flooding noise.
 //!
-//! Everything here follows from one figure of the program, σ = [`OutputLayout::deviation`](crate::OutputLayout::deviation), and counts.
+//! Everything here follows from two figures of the program and counts: σ = [`OutputLayout::deviation`](crate::OutputLayout::deviation),
+//! of the worst slot, and ρ = [`OutputLayout::released_deviation`](crate::OutputLayout::released_deviation), the root mean square
+//! over what is released.
 //!
 //! # The model
 //!
@@ -25,7 +27,8 @@
 //! Kullback–Leibler divergence at most 2^−s/(24·τ). Independent Gaussian noise of deviation φ on a released vector with error e gives
 //! ‖e‖²/(2φ²), hence φ = √(12·τ)·2^(s/2)·t. **t is the Euclidean norm of the error of all that one decryption
 //! releases**, not the largest of its entries: with n values it is √n times larger. By the chain rule divergences add up over adaptive
-//! queries, each in its mean over the fresh noise; so t² is that mean for the worst keys but for 2^−40 of them: the bound on Σa above.
+//! queries, each in its mean over the fresh noise; so t² is that mean for the worst keys but for 2^−40 of them: the bound on Σa above, with the
+//! mean ρ² in place of the largest σ²: n·ρ² + 2·√(x·σ²·nρ²) + 2x·σ².
 
 use std::f64::consts::LN_2;
 
@@ -46,30 +49,30 @@ pub fn largest_error(slots: u64, bits: f64) -> f64 {
 #[must_use]
 pub fn error_energy(slots: u64, bits: f64) -> f64 {
     let x = bits * LN_2 + 3f64.ln();
-    let sum = key_energy(slots, x);
+    let sum = key_energy(slots as f64, x);
     let largest = 2.0 * (x + (2.0 * slots.max(1) as f64).ln());
     sum + 2.0 * (x * largest * sum).sqrt() + 2.0 * x * largest
 }
 
-/// Σ g² over `slots` slots, except with probability e^−`x`.
-fn key_energy(slots: u64, x: f64) -> f64 {
-    let slots = slots as f64;
-    slots + 2.0 * (slots * x).sqrt() + 2.0 * x
+/// Σ w·g², weights w ≤ 1 with sum `weight`, except with probability e^−`x`: Σw² ≤ Σw.
+fn key_energy(weight: f64, x: f64) -> f64 {
+    weight + 2.0 * (weight * x).sqrt() + 2.0 * x
 }
 
-/// t: Euclidean norm of the error of `values` released values, root mean square over fresh noise, for all keys but 2^−40 of them; in
-/// units of the deviation.
+/// t: Euclidean norm of the error of `values` released values, root mean square over fresh noise, for all keys but 2^−40 of them. Their
+/// deviations are at most `worst`, and `released` in root mean square; t is in the same units.
 #[must_use]
-pub fn released_norm(values: u64) -> f64 {
-    key_energy(values, EXCEPTIONAL_KEYS_BITS * LN_2).sqrt()
+pub fn released_norm(values: u64, worst: f64, released: f64) -> f64 {
+    let weight = values as f64 * (released / worst).powi(2);
+    worst * key_energy(weight, EXCEPTIONAL_KEYS_BITS * LN_2).sqrt()
 }
 
-/// Standard deviation of the flooding noise in units of the error's: √(12·τ)·2^(s/2)·t, for τ = `ciphertexts` decryptions of `values`
-/// released values each, s = [`FLOODING_SECURITY_BITS`].
+/// Standard deviation of the flooding noise, √(12·τ)·2^(s/2)·t, for τ = `ciphertexts` decryptions with errors of norm `norm` each,
+/// s = [`FLOODING_SECURITY_BITS`].
 #[must_use]
-pub fn flooding(ciphertexts: u32, values: u64) -> f64 {
+pub fn flooding(ciphertexts: u32, norm: f64) -> f64 {
     let queries = 12.0 * f64::from(ciphertexts);
-    queries.sqrt() * (FLOODING_SECURITY_BITS / 2.0).exp2() * released_norm(values)
+    queries.sqrt() * (FLOODING_SECURITY_BITS / 2.0).exp2() * norm
 }
 
 #[cfg(test)]
@@ -97,12 +100,13 @@ mod tests {
     fn figures_by_hand() {
         assert!((largest_error(1 << 18, 42.0) - 60.0 * LN_2).abs() < 1e-12);
         // 10 values: 10 + 2·√(277.3) + 55.5 = 98.8.
-        assert!((released_norm(10).powi(2) - 98.76).abs() < 0.01);
-        let per_value = flooding(64, 10) / released_norm(10);
-        assert!((per_value - 27.712_812_9 * 32768.0).abs() < 1.0);
+        assert!((released_norm(10, 1.0, 1.0).powi(2) - 98.76).abs() < 0.01);
+        // Half the variance on average: 5 + 2·√(5·27.73) + 55.5 = 84.0, in units of the worst slot's.
+        assert!((released_norm(10, 2.0, 2f64.sqrt()).powi(2) - 4.0 * 84.00).abs() < 0.04);
+        assert!((flooding(64, 3.0) - 3.0 * 27.712_812_9 * 32768.0).abs() < 3.0);
         // Large counts: the error's energy is what it is on average, and the norm its root.
         assert!(error_energy(1 << 24, 42.0) < 1.04 * f64::from(1 << 24));
-        assert!((released_norm(1 << 24) - 4096.0).abs() < 6.0);
+        assert!((released_norm(1 << 24, 1.0, 1.0) - 4096.0).abs() < 6.0);
         for slots in [0, 1, 1 << 40] {
             assert!(largest_error(slots, 42.0) > 29.0 && error_energy(slots, 42.0) > 29.0);
         }

@@ -201,6 +201,7 @@ impl Writer {
         self.list(&output.positions, Self::index);
         self.f64(output.range);
         self.f64(output.deviation);
+        self.f64(output.released_deviation);
     }
 }
 
@@ -306,6 +307,7 @@ impl<'a> Decoder<'a> {
             positions: self.places()?,
             range: self.f64()?,
             deviation: self.f64()?,
+            released_deviation: self.f64()?,
         })
     }
 }
@@ -341,6 +343,7 @@ mod tests {
             |program| program.weights[0].row = 1,
             |program| program.steps.truncate(8),
             |program| program.output.deviation = 2e-6,
+            |program| program.output.released_deviation = 5e-8,
             |program| program.keys.truncate(3),
         ];
         for change in changes {

@@ -105,6 +105,7 @@ pub(crate) fn program() -> Program {
             positions: vec![Some(0), Some(1), Some(2), None, Some(0), Some(1), Some(2), None],
             range: 8.0,
             deviation: 1e-7,
+            released_deviation: 8e-8,
         },
         keys: manifest,
         parameters,

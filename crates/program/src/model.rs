@@ -122,6 +122,9 @@ pub struct OutputLayout {
     /// Standard deviation of the error of the worst slot before flooding, for the worst input, in output units: what the
     /// enclave's [`bounds`](crate::bounds) start from.
     pub deviation: f64,
+    /// Root mean square of the deviations of the slots where outputs first stand, for the worst input: what flooding starts from.
+    /// At most `deviation`.
+    pub released_deviation: f64,
 }
 
 impl Program {

@@ -202,7 +202,8 @@ fn check_scale(scale: &Scale, program: &Program, bits: f64) -> Result<(), &'stat
 }
 
 fn check_output(program: &Program, inference: &Inference, bits: &[f64]) -> Result<(), VerifyError> {
-    let OutputLayout { value, outputs, positions, range, deviation } = &program.output;
+    let OutputLayout { value, outputs, positions, range, deviation, released_deviation } =
+        &program.output;
     let found = inference
         .types
         .get(*value as usize)
@@ -215,6 +216,11 @@ fn check_output(program: &Program, inference: &Inference, bits: &[f64]) -> Resul
     }
     if !is_positive(*range) || !is_positive(*deviation) {
         return Err(VerifyError::Output("range or deviation is not a positive number"));
+    }
+    if !is_positive(*released_deviation) || released_deviation > deviation {
+        return Err(VerifyError::Output(
+            "the released deviation is not positive or beyond the worst slot's",
+        ));
     }
     let bits = bits.first().copied().unwrap_or(0.0);
     // An honest slot of the largest batch errs by no more.

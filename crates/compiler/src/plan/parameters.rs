@@ -175,6 +175,7 @@ impl Frame<'_> {
                 range: self.range,
                 // Set once the error is predicted.
                 deviation: f64::MIN_POSITIVE,
+                released_deviation: f64::MIN_POSITIVE,
             },
             keys: Vec::new(),
         };

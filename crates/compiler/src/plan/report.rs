@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use adyton_program::{VerifiedProgram, bounds};
 use adyton_program::bundle::BundleShape;
+use adyton_program::{VerifiedProgram, bounds};
 
 use super::shadow::Outcome;
 use super::steps::Source;
@@ -20,6 +20,8 @@ pub struct Precision {
     pub std: f64,
     /// The same for the worst calibration sample.
     pub calibrated: f64,
+    /// Root mean square over the outputs, for the worst input: the program's `output.released_deviation`.
+    pub released: f64,
     /// Standard deviation of the flooding noise that the enclave adds.
     pub flooding: f64,
     /// Largest error to expect over some 10^4 results after flooding, as part of the range that the logits cover.
@@ -49,11 +51,12 @@ impl Precision {
             let of = outcomes.iter().filter_map(|outcome| outcome.variances.get(source));
             of.copied().fold(0.0, f64::max)
         };
-        let flooding = std * bounds::flooding(releases, values);
+        let released = outcomes.iter().map(|outcome| outcome.released).fold(0.0, f64::max).sqrt();
+        let flooding = bounds::flooding(releases, bounds::released_norm(values, std, released));
         // Flooding is 2^15 times the error, so the error itself does not show.
         let relative = FLOODED_DEVIATIONS * flooding / span;
         let variances = (0..count).map(largest).collect();
-        Self { std, calibrated, flooding, relative, span, variances }
+        Self { std, calibrated, released, flooding, relative, span, variances }
     }
 
     /// The source of the largest part of the error.

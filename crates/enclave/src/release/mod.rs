@@ -46,6 +46,7 @@ impl<'a> Rules<'a> {
         let tested = ciphertext(plan.positions()) * u64::from(groups);
         let undeclared = ciphertext(plan.undeclared.len()) * u64::from(groups);
         let released = ciphertext(plan.first.len());
+        let norm = bounds::released_norm(released, plan.deviation, plan.released_deviation);
         let bits = bounds::FALSE_REFUSAL_BITS;
         Self {
             plan,
@@ -55,7 +56,7 @@ impl<'a> Rules<'a> {
                 slot: plan.deviation * bounds::largest_error(tested, bits),
                 energy: plan.deviation.powi(2) * bounds::error_energy(undeclared, bits),
             },
-            flooding: plan.deviation * bounds::flooding(policy.ciphertexts_per_session, released),
+            flooding: bounds::flooding(policy.ciphertexts_per_session, norm),
         }
     }
 

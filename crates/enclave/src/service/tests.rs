@@ -119,11 +119,6 @@ impl Scene {
     }
 }
 
-/// Deviation of the flooding noise under the tests' policy.
-fn flooding() -> f64 {
-    DEVIATION * bounds::flooding(64, u64::from(OUTPUTS) * LANES as u64)
-}
-
 fn expected() -> Vec<f64> {
     SAMPLES.iter().flatten().zip(WEIGHTS.iter().cycle()).map(|(x, w)| x * w).collect()
 }
@@ -205,7 +200,8 @@ fn failed_checks_look_like_success_from_outside() {
     let error = DEVIATION * bounds::largest_error(slots as u64, bounds::FALSE_REFUSAL_BITS);
     let hidden = (slots - 4 * LANES) as u64;
     let energy = bounds::error_energy(hidden, bounds::FALSE_REFUSAL_BITS) / hidden as f64;
-    let spread = |by: f64| move |v: &mut Vec<f64>| v[4 * LANES..].fill(by * energy.sqrt() * DEVIATION);
+    let spread =
+        |by: f64| move |v: &mut Vec<f64>| v[4 * LANES..].fill(by * energy.sqrt() * DEVIATION);
     let cases: [(Change<'_>, u32); 11] = [
         (&|_| {}, 0),
         (&|v| v[4 * LANES] = 0.9 * error, 0),
@@ -283,9 +279,10 @@ fn two_data_owners_share_a_model_and_nothing_else() {
         let payload = owners[i].open(&known, &job, &reply);
         assert!(payload.checks.passed());
         let want: Vec<f64> = expected()[3 * i..3 * i + 3].to_vec();
-        let close = values(&payload).iter().zip(want).all(|(got, want)| {
-            (got - want).abs() < 6.0 * flooding()
-        });
+        let close = values(&payload)
+            .iter()
+            .zip(want)
+            .all(|(got, want)| (got - want).abs() < 6.0 * flooding());
         assert!(close);
         // The other's reply key opens nothing.
         let info = job.session.result_info(&known.instance, &job.job);

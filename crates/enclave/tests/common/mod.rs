@@ -16,7 +16,7 @@ use adyton_ckks::{
     SeededEvaluationKey, SwitchTerm, Weight,
 };
 use adyton_ckks_secret::{Randomness, SecretKey};
-use adyton_program::{InputLayout, ModelPrivacy, OutputLayout, Program, Step, WeightSpec};
+use adyton_program::{InputLayout, ModelPrivacy, OutputLayout, Program, Step, WeightSpec, bounds};
 use adyton_ring::ntt_primes;
 use adyton_wire::digest::{seed_commitment, sha256};
 use adyton_wire::message::{Evidence, KeyMade, OpenSession, RegisterDeployment, Release, Released};
@@ -77,6 +77,7 @@ pub fn program(log_n: u8) -> Program {
             positions: features,
             range: RANGE,
             deviation: DEVIATION,
+            released_deviation: DEVIATION,
         },
         keys: vec![
             key(KeySource::Model(0)),
@@ -84,6 +85,12 @@ pub fn program(log_n: u8) -> Program {
             key(KeySource::Input),
         ],
     }
+}
+
+/// Deviation of the flooding noise under [`policy`].
+pub fn flooding() -> f64 {
+    let values = u64::from(OUTPUTS) * LANES as u64;
+    bounds::flooding(64, bounds::released_norm(values, DEVIATION, DEVIATION))
 }
 
 /// A policy for these owners with room for every test.

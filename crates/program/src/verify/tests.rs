@@ -253,6 +253,8 @@ fn layouts_are_checked() {
         |program| program.output.positions[3] = Some(3),
         |program| program.output.range = 1e20,
         |program| program.output.deviation = 0.0,
+        |program| program.output.released_deviation = 0.0,
+        |program| program.output.released_deviation = 2e-7,
     ];
     for (index, change) in changes.into_iter().enumerate() {
         let error = refusal(change);

@@ -267,6 +267,7 @@ impl Draft {
                 positions: layout(0),
                 range: 8.0,
                 deviation: 1e-3,
+                released_deviation: 1e-3,
             },
             keys: Vec::new(),
         };
