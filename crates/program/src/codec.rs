@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn every_field_changes_the_id() {
         let id = fixture::program().id();
-        let changes: [fn(&mut Program); 11] = [
+        let changes: [fn(&mut Program); 12] = [
             |program| program.name.push('x'),
             |program| program.parameters.primes[0] += 2,
             |program| program.privacy = ModelPrivacy::Plain,

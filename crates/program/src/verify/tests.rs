@@ -244,7 +244,7 @@ fn layouts_are_checked() {
         let error = refusal(change);
         assert!(matches!(error, VerifyError::Input(_)), "change {index}: {error:?}");
     }
-    let changes: [fn(&mut Program); 8] = [
+    let changes: [fn(&mut Program); 10] = [
         |program| program.output.value = 12,
         |program| program.output.outputs = 0,
         |program| program.output.outputs = 4,
