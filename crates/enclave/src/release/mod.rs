@@ -11,6 +11,7 @@ use adyton_wire::statement::{Checks, OutputForm, Policy, Values};
 use chacha20::ChaCha20Rng;
 use zeroize::Zeroizing;
 
+use crate::defences::{Defence, Defences};
 use crate::plan::Plan;
 
 /// What a release is made with.
@@ -19,6 +20,8 @@ pub(crate) struct Rules<'a> {
     form: OutputForm,
     samples: usize,
     limits: Limits,
+    /// The checks that count, as bits: all.
+    counted: u32,
     /// Standard deviation of the flooding noise.
     flooding: f64,
 }
@@ -31,6 +34,13 @@ struct Limits {
     energy: f64,
 }
 
+/// The bits of the checks whose defences stand.
+const fn counted(defences: Defences) -> u32 {
+    let noise =
+        if defences.stands(Defence::Noise) { Checks::UNDECLARED | Checks::COPIES } else { 0 };
+    noise | if defences.stands(Defence::Range) { Checks::RANGE } else { 0 }
+}
+
 /// Outputs read from the slots, sample by sample, and the checks' bits.
 pub(crate) struct Outputs {
     values: Zeroizing<Vec<f64>>,
@@ -41,7 +51,12 @@ pub(crate) struct Outputs {
 
 impl<'a> Rules<'a> {
     /// The rules for a job of `samples` in `groups` ciphertexts, under a policy.
-    pub(crate) fn new(plan: &'a Plan, policy: &Policy, samples: u32, groups: u32) -> Self {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        policy: &Policy,
+        (samples, groups): (u32, u32),
+        defences: Defences,
+    ) -> Self {
         let ciphertext = |positions: usize| positions as u64 * plan.lanes as u64;
         let tested = ciphertext(plan.positions()) * u64::from(groups);
         let undeclared = ciphertext(plan.undeclared.len()) * u64::from(groups);
@@ -56,7 +71,11 @@ impl<'a> Rules<'a> {
                 slot: plan.deviation * bounds::largest_error(tested, bits),
                 energy: plan.deviation.powi(2) * bounds::error_energy(undeclared, bits),
             },
-            flooding: bounds::flooding(policy.ciphertexts_per_session, norm),
+            counted: counted(defences),
+            flooding: match defences.stands(Defence::Flooding) {
+                true => bounds::flooding(policy.ciphertexts_per_session, norm),
+                false => 0.0,
+            },
         }
     }
 
@@ -104,6 +123,7 @@ impl<'a> Rules<'a> {
     pub(crate) fn finish(&self, mut outputs: Outputs, rng: &mut ChaCha20Rng) -> (Checks, Values) {
         let quiet = outputs.energy <= self.limits.energy;
         outputs.failed |= u32::from(!quiet) * Checks::UNDECLARED;
+        outputs.failed &= self.counted;
         gauss::flood(&mut outputs.values, self.flooding, rng);
         // All ones while every check held, else zero.
         let keep = u32::from(outputs.failed == 0).wrapping_neg();

@@ -49,8 +49,15 @@ impl House {
             Arc::new(Simulated::open_measured(&self.folder.path().join("p"), &executable).unwrap());
         let clock = Box::new(Clockwork(Arc::clone(&self.clock)));
         let state = self.folder.path().join("s");
-        self.enclave =
-            Some(Enclave::open_gated(&state, platform, clock, Gate::InsecureForTests).unwrap());
+        self.enclave = Some(
+            Enclave::open_gated(
+                &state,
+                platform,
+                clock,
+                (Gate::InsecureForTests, Defences::default()),
+            )
+            .unwrap(),
+        );
     }
 
     /// Over the wire's bytes, so that every test also tests the encoding.
