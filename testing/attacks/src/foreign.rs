@@ -47,7 +47,11 @@ pub(crate) fn weight() -> anyhow::Result<Report> {
         let got = world.release_bytes(0, &world.job(0), bytes)?;
         let read = got.values().and_then(|values| values.get(..WEIGHTS.len()));
         let right = read.is_some_and(|read| close(read, &WEIGHTS, TOLERANCE));
-        let found = if right { format!("the weights: {read:.2?}") } else { got.to_string() };
+        let found = if right {
+            format!("the weights: {:.2?}", read.unwrap_or_default())
+        } else {
+            got.to_string()
+        };
         Ok(Run::new(right, found))
     };
     let (as_it_is, relabelled) = (run(&[], false)?, run(&[], true)?);

@@ -88,7 +88,7 @@ pub(crate) fn averaged_replays() -> anyhow::Result<Report> {
     let setup = Setup { bits: 30, ..Setup::default() };
     Ok(Report {
         attack: "flooding averaged away by replays",
-        level: Level::A,
+        level: Level::C,
         defence: "single use of a job",
         off: average(Setup { missing: &[Defence::SingleUse], ..setup })?,
         on: average(setup)?,

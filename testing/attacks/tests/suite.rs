@@ -1,7 +1,5 @@
 //! The suite's table has no surprise, and the shipped enclave has nothing of what the suite takes away.
 
-#![expect(clippy::unwrap_used, reason = "a failed test may panic")]
-
 use std::path::Path;
 
 use adyton_attacks::ATTACKS;
