@@ -7,7 +7,7 @@
 //! This is weaker than an audit. It catches results that are wrong by more than noise and rounding, in lanes that the host chose
 //! blindly; not one that is right on the canaries, and nothing at all when the data owner itself helps the host.
 
-use adyton_program::OutputLayout;
+use adyton_program::{OutputLayout, bounds};
 use adyton_wire::statement::{OutputForm, Policy, ResultPayload, Values};
 
 /// A sample and the network's outputs on it.
@@ -160,19 +160,21 @@ fn leads(answer: &[f64], label: u32, tolerance: f64) -> bool {
     answer.get(label as usize).is_some_and(|&value| value >= largest - 2.0 * tolerance)
 }
 
-/// How far a released output and a known one may lie apart when both were released by this policy: noise, flooding (eight standard
-/// deviations, √(12·τ)·2^15·t) and rounding, on both sides. An honest host fails a canary once in 2^40 jobs or less often.
+/// How far a released output and a known one may lie apart when both were released by this policy: errors, flooding (eight standard
+/// deviations) and rounding, on both sides. An honest host fails a canary once in 2^40 jobs or less often.
 #[must_use]
-pub fn tolerance(policy: &Policy, output: &OutputLayout) -> f64 {
-    let flooding =
-        (12.0 * f64::from(policy.ciphertexts_per_session)).sqrt() * 32_768.0 * output.noise;
+pub fn tolerance(policy: &Policy, lanes: u32, output: &OutputLayout) -> f64 {
+    let values = u64::from(output.outputs) * u64::from(lanes);
+    let norm = bounds::released_norm(values, output.deviation, output.released_deviation);
+    let flooding = bounds::flooding(policy.ciphertexts_per_session, norm);
+    let error = output.deviation * bounds::largest_error(values, bounds::FALSE_REFUSAL_BITS);
     let step = match policy.output {
         OutputForm::Logits { bits } | OutputForm::TopK { bits, .. } => {
             output.range / f64::from(1u32 << (bits - 1))
         }
         OutputForm::Label => output.range / f64::from(1u32 << 29),
     };
-    2.0 * (output.noise + 8.0 * flooding + step)
+    2.0 * (error + 8.0 * flooding + step)
 }
 
 /// Probability that a host which alters `altered` of `lanes` lanes blindly alters one of `canaries` canaries:

@@ -12,6 +12,8 @@ pub struct LeakBound {
     pub per_release: u64,
     /// β·ln(1/δ)/p: most bits before the host is caught, except with probability δ; `None` without audits.
     pub before_caught: Option<f64>,
+    /// What the ledger allows one session: of its result key as of the model.
+    pub per_session: u64,
     /// What the ledger allows the deployment in all, caught or not.
     pub ledger: u64,
 }
@@ -31,7 +33,8 @@ impl LeakBound {
             let rate = f64::from(audit.rate_ppm) / f64::from(AUDIT_RATE_ALL);
             leak_before_caught(per_release as f64, rate, delta)
         });
-        Self { per_release, before_caught, ledger: policy.bits_total }
+        let per_session = policy.bits_per_session.min(policy.bits_total);
+        Self { per_release, before_caught, per_session, ledger: policy.bits_total }
     }
 
     /// The smaller of the two bounds, in bits.
@@ -40,6 +43,13 @@ impl LeakBound {
         let ledger = self.ledger as f64;
         self.before_caught.map_or(ledger, |bits| bits.min(ledger))
     }
+}
+
+/// The entropy of a secret key of `degree` uniform ternary coefficients, in bits. Whoever may learn as many bits may learn the key: crafted
+/// ciphertexts (0, m) decrypt to m·s, and pass every check when m is zero where nothing is declared. (`testing/attacks` does it.)
+#[must_use]
+pub fn key_entropy(degree: usize) -> f64 {
+    degree as f64 * 3f64.log2()
 }
 
 /// β·ln(1/δ)/p.
@@ -82,6 +92,11 @@ mod tests {
         let policy = Policy { bits_per_session: 1000, bits_total: 5000, ..policy(1000) };
         let bound = LeakBound::new(&policy, 256, 10, DELTA);
         assert_eq!((bound.per_release, bound.bits()), (1000, 5000.0));
+    }
+
+    #[test]
+    fn a_key_has_its_entropy() {
+        assert!((key_entropy(1 << 14) - 25_968.2).abs() < 0.1);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod error;
 mod layout;
 mod linear;
 mod parameters;
+mod ranges;
 mod report;
 mod scales;
 mod shadow;
@@ -24,21 +25,20 @@ pub use report::{Precision, Report};
 pub use steps::{Part, Source};
 pub use weights::{PackedWeights, WeightsError};
 
-use adyton_ckks::{NoiseModel, RingKind, Security};
+use adyton_ckks::{NoiseModel, ParametersError, RingKind, Security};
 use adyton_program::{ModelPrivacy, Program};
 
 use self::parameters::{Dressed, Frame, Ring};
+use self::ranges::{Ranges, Sample};
 use self::scales::{Bits, Bounds};
-use self::shadow::Runner;
+use self::shadow::{Outcome, Runner};
 use self::steps::Skeleton;
 use crate::network::Network;
 
-/// Fewest and most calibration samples that are run beside their errors; ranges come from all samples.
-const SHADOW_SAMPLES: (usize, usize) = (4, 16);
+/// Fewest calibration samples that are run beside their errors.
+const FEWEST_SAMPLES: usize = 4;
 /// Positions of all samples that are run: with many positions to a sample fewer samples are run.
 const SHADOW_POSITIONS: usize = 1 << 15;
-/// Headroom between the largest result and the modulus at level 0, bits: sign, and primes a little below their power of two.
-const HEADROOM_BITS: u32 = 2;
 /// Bits between any intermediate value of the samples and its modulus: other inputs may give values this much larger.
 const INTERMEDIATE_HEADROOM_BITS: f64 = 1.5;
 /// Largest difference between program and network, both in f64, as part of the declared range: rounding alone.
@@ -156,6 +156,7 @@ pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compil
                 ranges: &ranges,
                 layers,
                 releases: options.releases,
+                allowed: options.precision,
             };
             // More special primes, fewer transforms; a spare one, a few more.
             for (special, spare) in key_switching() {
@@ -177,54 +178,6 @@ pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compil
         }
     }
     Err(refusal)
-}
-
-/// What the calibration samples show.
-struct Ranges {
-    /// Largest absolute input, up to the next power of two.
-    input: f64,
-    /// Twice the largest absolute result, up to the next power of two.
-    output: f64,
-    /// Largest less smallest result.
-    span: f64,
-    /// Evenly spaced samples for the shadow runs, with their results.
-    samples: Vec<(Vec<f64>, Vec<f64>)>,
-}
-
-impl Ranges {
-    fn measure(network: &Network, calibration: &[Vec<f64>]) -> Result<Self, CompileError> {
-        if calibration.is_empty() {
-            return Err(CompileError::NoCalibration);
-        }
-        let (mut input, mut low, mut high) = (0.0f64, f64::INFINITY, f64::NEG_INFINITY);
-        let mut samples = Vec::new();
-        let step = calibration.len().div_ceil(SHADOW_SAMPLES.1);
-        for (index, sample) in calibration.iter().enumerate() {
-            let results = network.run(sample)?;
-            if !sample.iter().chain(&results).all(|x| x.is_finite()) {
-                return Err(CompileError::NotFinite("a calibration sample or its result"));
-            }
-            input = sample.iter().fold(input, |max, x| max.max(x.abs()));
-            low = results.iter().copied().fold(low, f64::min);
-            high = results.iter().copied().fold(high, f64::max);
-            if index % step == 0 {
-                samples.push((sample.clone(), results));
-            }
-        }
-        let up = |x: f64| x.max(f64::from(f32::MIN_POSITIVE)).log2().ceil().exp2();
-        Ok(Self {
-            input: up(input),
-            output: up(2.0 * low.abs().max(high.abs())),
-            // One sample with one output has no span; its size stands in.
-            span: if high > low { high - low } else { high.abs().max(f64::MIN_POSITIVE) },
-            samples,
-        })
-    }
-
-    /// Bits of the result's range with headroom; a range below 1 leaves them at the headroom.
-    fn bits(&self) -> u32 {
-        self.output.log2().ceil().max(0.0) as u32 + HEADROOM_BITS
-    }
 }
 
 /// Numbers of special primes, without and with a spare one, fewest transforms first.
@@ -300,6 +253,8 @@ struct Search<'a> {
     ranges: &'a Ranges,
     layers: usize,
     releases: u32,
+    /// The options' precision.
+    allowed: f64,
 }
 
 impl Search<'_> {
@@ -310,7 +265,7 @@ impl Search<'_> {
             let alike: Vec<&Ring> =
                 rings.iter().copied().filter(|ring| ring.excess() == excess).collect();
             for (ring, bits) in self.promising(&alike)? {
-                let std = self.predict(ring, &bits, 1)?.precision.std;
+                let std = self.predict(ring, &bits, self.first(), &[])?.precision.std;
                 if best.as_ref().is_none_or(|(least, _, _)| std < *least) {
                     best = Some((std, ring, bits));
                 }
@@ -318,8 +273,15 @@ impl Search<'_> {
         }
         let Some((_, ring, bits)) = best else { return Ok(None) };
         let positions = self.frame.linears.first().map_or(1, |linear| linear.input.positions);
-        let samples = (SHADOW_POSITIONS / positions).clamp(SHADOW_SAMPLES.0, SHADOW_SAMPLES.1);
-        self.predict(ring, &bits, samples).map(Some)
+        let samples = &self.ranges.samples;
+        let count = (SHADOW_POSITIONS / positions).max(FEWEST_SAMPLES).min(samples.len());
+        let samples = samples.get(..count).unwrap_or(samples);
+        self.predict(ring, &bits, samples, &self.ranges.edges).map(Some)
+    }
+
+    /// The sample that ways are compared on.
+    fn first(&self) -> &[Sample] {
+        self.ranges.samples.get(..1).unwrap_or_default()
     }
 
     /// The best ways by formula, for rings that differ in the size of their primes but not in how much key switching adds.
@@ -331,7 +293,7 @@ impl Search<'_> {
         let Some(&reference) = rings.last() else { return Ok(Vec::new()) };
         let Some(bounds) = self.bounds(reference) else { return Ok(Vec::new()) };
         let Some(bits) = Bits::allocate(self.layers, bounds, &even) else { return Ok(Vec::new()) };
-        let contributions = self.predict(reference, &bits, 1)?.contributions(&bits);
+        let contributions = self.predict(reference, &bits, self.first(), &[])?.contributions(&bits);
         let mut ways: Vec<(f64, &Ring, Bits)> = Vec::new();
         for &ring in rings {
             let bits = self
@@ -347,8 +309,14 @@ impl Search<'_> {
         bounds(ring, self.layers, self.ranges.bits())
     }
 
-    /// Runs the first `samples` samples with these bits.
-    fn predict(&self, ring: &Ring, bits: &Bits, samples: usize) -> Result<Attempt, CompileError> {
+    /// Runs samples and inputs at the edge with these bits.
+    fn predict(
+        &self,
+        ring: &Ring,
+        bits: &Bits,
+        samples: &[Sample],
+        edges: &[Vec<f64>],
+    ) -> Result<Attempt, CompileError> {
         let bounds = self.bounds(ring).ok_or(CompileError::TooDeep)?;
         let dressed = self.frame.dress(ring, bounds, bits)?;
         let level_bits = (0..=dressed.parameters.top_level())
@@ -363,8 +331,8 @@ impl Search<'_> {
             layers: self.layers,
             level_bits,
         };
-        let mut outcomes = Vec::with_capacity(samples);
-        for (sample, expected) in self.ranges.samples.iter().take(samples) {
+        let mut outcomes = Vec::with_capacity(samples.len() + edges.len());
+        for (sample, expected) in samples {
             let outcome = runner.run(sample)?;
             let positions = &dressed.program.output.positions;
             let difference = difference(&outcome.values, positions, expected);
@@ -375,7 +343,21 @@ impl Search<'_> {
         }
         let headroom =
             outcomes.iter().map(|outcome| outcome.headroom).fold(f64::INFINITY, f64::min);
-        let mut precision = Precision::new(&outcomes, self.ranges.span, self.releases);
+        let output = &dressed.program.output;
+        let values = u64::from(output.outputs) * u64::from(dressed.program.input.lanes);
+        let precision = |outcomes: &[Outcome]| {
+            Precision::new(outcomes, samples.len(), self.ranges.span, (self.releases, values))
+        };
+        let mut precision = match precision(&outcomes) {
+            // What fails for the samples need not be run at the edge.
+            failed if failed.relative > self.allowed => failed,
+            _ => {
+                for edge in edges {
+                    outcomes.extend(largest_that_fits(&runner, edge)?);
+                }
+                precision(&outcomes)
+            }
+        };
         if headroom < INTERMEDIATE_HEADROOM_BITS {
             // A value that wraps around has no precision at all.
             precision.relative = f64::INFINITY;
@@ -383,6 +365,26 @@ impl Search<'_> {
         }
         Ok(Attempt { dressed, precision })
     }
+}
+
+/// Runs an input made smaller until no value of it wraps around: the result of one that does is withheld, being beyond the range or
+/// noise where nothing should be.
+fn largest_that_fits(
+    runner: &Runner<'_>,
+    edge: &[f64],
+) -> Result<Option<Outcome>, ParametersError> {
+    let mut edge = edge.to_vec();
+    for _ in 0..ranges::SHRINK_STEPS {
+        let outcome = runner.run(&edge)?;
+        if outcome.headroom >= 0.0 {
+            return Ok(Some(outcome));
+        }
+        // Values grow with the input to the power of the network's degree at most, so this never shrinks too far.
+        let degree = 2.0f64.powi(i32::try_from(runner.layers).unwrap_or(i32::MAX) - 1);
+        let factor = ((outcome.headroom - 0.1) / degree).exp2();
+        edge.iter_mut().for_each(|x| *x *= factor);
+    }
+    Ok(None)
 }
 
 /// The largest difference between what stands at the positions and what should.
@@ -396,7 +398,8 @@ fn difference(values: &[f64], positions: &[Option<u32>], expected: &[f64]) -> f6
 fn finish(attempt: Attempt, skeleton: Skeleton, plan: Plan) -> Result<Compiled, CompileError> {
     let Attempt { dressed, precision } = attempt;
     let mut program = dressed.program;
-    program.output.noise = precision.declared;
+    program.output.deviation = precision.std;
+    program.output.released_deviation = precision.released;
     let verified = match program.parameters.security {
         Security::InsecureForTests => {
             adyton_program::VerifiedProgram::new_insecure_for_tests(program)?

@@ -201,7 +201,8 @@ fn calibration_sets_range_and_bound() {
     let largest = largest.fold(0.0, |max: f64, x| max.max(x.abs()));
     let range = compiled.program.output.range;
     assert!(range >= 2.0 * largest && range < 4.0 * largest && range.log2().fract() == 0.0);
-    assert_eq!(compiled.program.output.noise, compiled.report.precision.declared);
+    let (output, precision) = (&compiled.program.output, &compiled.report.precision);
+    assert_eq!((output.deviation, output.released_deviation), (precision.std, precision.released));
 }
 
 proptest! {

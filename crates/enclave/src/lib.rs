@@ -16,11 +16,13 @@
 //! | `store` | sealed, chained, counted records on disk |
 //! | `vault`, `os` | locked memory; the one place with `unsafe` |
 //! | `sandbox` | what the process gives up before it reads anything |
+//! | `defences` | that all of them stand; `testing/attacks` compiles these sources with some away |
 //! | `server`, `log`, `clock`, `plan` | sockets, log lines, time, what is kept of a program |
 #![deny(unsafe_code)]
 
 mod audit;
 mod clock;
+mod defences;
 mod event;
 mod log;
 mod os;
@@ -37,8 +39,12 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod vault;
+#[cfg(adyton_attacks)]
+mod weakened;
 
 pub use clock::{Clock, SystemClock};
+#[cfg(adyton_attacks)]
+pub use defences::{Defence, Defences};
 pub use log::{Field, Level, log};
 pub use os::{Hardening, harden};
 pub use plan::PlanError;

@@ -14,6 +14,9 @@ use adyton_enclave::{
 use adyton_wire::Address;
 use lexopt::prelude::{Long, Short, ValueExt};
 
+#[cfg(adyton_attacks)]
+compile_error!("a program whose defences can be taken away is not to be built");
+
 const HELP: &str = "\
 The enclave of Adyton: makes evaluation keys and releases results, under the policies of the model owners.
 

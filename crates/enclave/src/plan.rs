@@ -28,7 +28,7 @@ pub(crate) enum Gate {
     #[default]
     Secure,
     /// Any: small rings for the crate's own tests.
-    #[cfg(test)]
+    #[cfg(any(test, adyton_attacks))]
     InsecureForTests,
 }
 
@@ -62,17 +62,24 @@ pub(crate) struct Plan {
     pub(crate) undeclared: Vec<usize>,
     /// Largest absolute output.
     pub(crate) range: f64,
-    /// Worst-case error of a slot: t of the flooding bound.
-    pub(crate) noise: f64,
+    /// Standard deviation of the worst slot's error.
+    pub(crate) deviation: f64,
+    /// Root mean square of the deviations of what is released.
+    pub(crate) released_deviation: f64,
 }
 
 impl Plan {
+    /// Positions of a ciphertext.
+    pub(crate) fn positions(&self) -> usize {
+        self.first.len() + self.copies.len() + self.undeclared.len()
+    }
+
     /// Decodes and verifies a program.
     pub(crate) fn new(bytes: &[u8], gate: Gate) -> Result<Self, PlanError> {
         let program = Program::decode(bytes)?;
         let verified = match gate {
             Gate::Secure => VerifiedProgram::new(program)?,
-            #[cfg(test)]
+            #[cfg(any(test, adyton_attacks))]
             Gate::InsecureForTests => VerifiedProgram::new_insecure_for_tests(program)?,
         };
         let (program, parameters) = (verified.program(), verified.parameters());
@@ -109,7 +116,8 @@ impl Plan {
             copies,
             undeclared,
             range: output.range,
-            noise: output.noise,
+            deviation: output.deviation,
+            released_deviation: output.released_deviation,
         })
     }
 }

@@ -14,9 +14,10 @@ use zeroize::Zeroizing;
 
 use crate::Clock;
 use crate::audit::Stage;
+use crate::defences::{Defence, Defences};
 use crate::event::Release;
 use crate::plan::Plan;
-use crate::release::{Rules, flooding_deviation};
+use crate::release::Rules;
 use crate::secrets;
 use crate::service::{Refusal, VERSION};
 use crate::state::{Deployment, Identity, MAX_SESSIONS, Session, State};
@@ -89,6 +90,25 @@ impl State {
         Ok(())
     }
 
+    /// The secret behind a session's result key, and the session that the key is derived for.
+    pub(crate) fn result_secret(&self, id: &SessionId, session: &Session) -> (Seed, SessionId) {
+        match self.defences.stands(Defence::OwnKey) {
+            true => (self.vault.get(session.secret), *id),
+            false => (Seed::new([0; 32]), SessionId([0; 32])),
+        }
+    }
+
+    /// [`charge`], as far as there is a ledger.
+    fn charged(
+        &self,
+        job: &JobStatement,
+        session: &Session,
+        deployment: &Deployment,
+    ) -> Result<u64, Refusal> {
+        let charge = charge(job, session, deployment);
+        if self.defences.stands(Defence::Ledger) { charge } else { Ok(charge.unwrap_or_default()) }
+    }
+
     /// Checks everything that public data can tell, decrypts, and makes the reply. Nothing is changed: the release
     /// counts when its event is committed.
     pub(crate) fn make_release(
@@ -102,7 +122,7 @@ impl State {
         check_job(job, session, deployment, time)?;
         // A host that is bound to its execution was charged then.
         let (bits, charged, audited) = match self.jobs.get(&(job.session, job.job)) {
-            None => (charge(job, session, deployment)?, 0, false),
+            None => (self.charged(job, session, deployment)?, 0, false),
             Some(known) => (known.bits, known.bits, matches!(known.stage, Stage::Agreed)),
         };
         deployment.audits.check(job, audited)?;
@@ -110,14 +130,9 @@ impl State {
         check_length(job, &request.ciphertexts, plan)?;
         let identity = self.identity()?;
         let policy = &deployment.statement.policy;
-        let rules = Rules {
-            plan,
-            form: policy.output,
-            deviation: flooding_deviation(policy.ciphertexts_per_session, plan.noise),
-            samples: job.samples as usize,
-        };
-        let secret = self.vault.get(session.secret);
-        let key = secrets::result_key(plan, &secret, &job.session, identity.epoch)
+        let rules = Rules::new(plan, policy, (job.samples, job.groups), self.defences);
+        let (secret, named) = self.result_secret(&job.session, session);
+        let key = secrets::result_key(plan, &secret, &named, identity.epoch)
             .map_err(Refusal::internal)?;
         let decryptor = Decryptor::with_encoder(&key, &plan.encoder).map_err(Refusal::internal)?;
         let mut buffer = DecryptBuffer::default();
@@ -125,14 +140,25 @@ impl State {
         // One ciphertext at a time, in memory that stays in the processor's cache. Should a later one not decode, then the request is
         // refused for its form, as if none had been decrypted: what was read goes nowhere.
         for (group, bytes) in request.ciphertexts.chunks(plan.ciphertext_len).enumerate() {
-            let ciphertext =
-                secrets::result_ciphertext(plan, bytes).ok_or(Problem::BadCiphertext)?;
+            #[cfg(adyton_attacks)]
+            if !self.defences.stands(Defence::ResultKeyOnly)
+                && let seed = self.vault.get(deployment.seed)
+                && let Some(slots) = crate::weakened::model_slots(plan, &seed, bytes)
+            {
+                rules.read(&slots, group * plan.lanes, &mut outputs);
+                continue;
+            }
+            let ciphertext = secrets::result_ciphertext(plan, bytes, self.defences)
+                .ok_or(Problem::BadCiphertext)?;
             let slots =
                 decryptor.decrypt_slots_in(&ciphertext, &mut buffer).map_err(Refusal::internal)?;
             rules.read(slots, group * plan.lanes, &mut outputs);
         }
         let mut rng = ChaCha20Rng::from_seed(random_bytes()?);
         let (checks, values) = rules.finish(outputs, &mut rng);
+        if !self.defences.stands(Defence::Silence) && !checks.passed() {
+            return Err(Problem::BadCiphertext.into());
+        }
 
         let payload = ResultPayload {
             session: job.session,
@@ -212,7 +238,7 @@ pub(crate) fn check_form(
     plan: &Plan,
 ) -> Result<(), Refusal> {
     check_length(job, ciphertexts, plan)?;
-    let decodes = |bytes| secrets::result_ciphertext(plan, bytes).is_some();
+    let decodes = |bytes| secrets::result_ciphertext(plan, bytes, Defences::default()).is_some();
     if ciphertexts.chunks(plan.ciphertext_len).all(decodes) {
         Ok(())
     } else {

@@ -12,6 +12,7 @@ use adyton_wire::statement::{
 use adyton_wire::{DeploymentId, InstanceId, JobId, ProgramId, PublicKey, SessionId};
 
 use crate::audit::{Audits, Job, Stage};
+use crate::defences::{Defence, Defences};
 use crate::event::{Commitment, Event, Finding, Record, Release};
 use crate::plan::{Gate, Plan};
 use crate::store::{Place, StoreError};
@@ -79,6 +80,7 @@ pub(crate) struct State {
     /// Latest time that a record was made at.
     pub(crate) latest: u64,
     gate: Gate,
+    pub(crate) defences: Defences,
 }
 
 const LOST: StoreError = StoreError::Damaged("it names what no earlier record made");
@@ -86,7 +88,7 @@ const MEMORY: &str = "take memory for a secret";
 const FORM: StoreError = StoreError::Damaged("its contents are malformed");
 
 impl State {
-    pub(crate) fn new(gate: Gate) -> std::io::Result<Self> {
+    pub(crate) fn new((gate, defences): (Gate, Defences)) -> std::io::Result<Self> {
         Ok(Self {
             vault: Vault::new()?,
             identity: None,
@@ -99,6 +101,7 @@ impl State {
             head: AuditHead::default(),
             latest: 0,
             gate,
+            defences,
         })
     }
 
@@ -274,6 +277,7 @@ impl State {
                 self.charge(&job, release.bits)?;
                 false
             }
+            Some(_) if !self.defences.stands(Defence::SingleUse) => false,
             Some(known) if known.execution != execution => return Err(FORM),
             Some(known) => match known.stage {
                 Stage::Spared => false,

@@ -227,7 +227,7 @@ fn results_at_real_parameters_are_as_accurate_as_the_flooding_allows() {
     assert!(payload.checks.passed());
     let want: Vec<f64> =
         groups.concat().iter().flatten().zip(WEIGHTS.iter().cycle()).map(|(x, w)| x * w).collect();
-    let deviation = (12.0f64 * 64.0).sqrt() * 32768.0 * NOISE;
+    let deviation = flooding();
     for (got, want) in values(&payload).iter().zip(want) {
         assert!((got - want).abs() < 6.0 * deviation + RANGE / 32768.0, "{got} {want}");
     }

@@ -12,7 +12,7 @@ use crate::{InputLayout, ModelPrivacy, OutputLayout, Program, Step, WeightSpec, 
 /// First eight bytes of an encoded program.
 const MAGIC: [u8; 8] = *b"ADYTPROG";
 /// Version of the encoding.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// Domain of the program id (BLAKE3 key derivation context).
 const ID_CONTEXT: &str = "adyton/v1/program";
 
@@ -200,7 +200,8 @@ impl Writer {
         self.u32(output.outputs);
         self.list(&output.positions, Self::index);
         self.f64(output.range);
-        self.f64(output.noise);
+        self.f64(output.deviation);
+        self.f64(output.released_deviation);
     }
 }
 
@@ -305,7 +306,8 @@ impl<'a> Decoder<'a> {
             outputs: self.0.u32()?,
             positions: self.places()?,
             range: self.f64()?,
-            noise: self.f64()?,
+            deviation: self.f64()?,
+            released_deviation: self.f64()?,
         })
     }
 }
@@ -330,7 +332,7 @@ mod tests {
     #[test]
     fn every_field_changes_the_id() {
         let id = fixture::program().id();
-        let changes: [fn(&mut Program); 11] = [
+        let changes: [fn(&mut Program); 12] = [
             |program| program.name.push('x'),
             |program| program.parameters.primes[0] += 2,
             |program| program.privacy = ModelPrivacy::Plain,
@@ -340,7 +342,8 @@ mod tests {
             |program| program.weights[0].mask = 9,
             |program| program.weights[0].row = 1,
             |program| program.steps.truncate(8),
-            |program| program.output.noise = 2e-6,
+            |program| program.output.deviation = 2e-6,
+            |program| program.output.released_deviation = 5e-8,
             |program| program.keys.truncate(3),
         ];
         for change in changes {
@@ -402,7 +405,7 @@ mod tests {
             steps in proptest::collection::vec(step(), 0..8),
             shape in proptest::collection::vec(any::<u32>(), 0..4),
             places in proptest::collection::vec(proptest::option::of(0..u32::MAX), 0..20),
-            noise in proptest::num::f64::NORMAL,
+            deviation in proptest::num::f64::NORMAL,
             (level, mask, row) in any::<(u8, u32, u8)>(),
             exponent in -300i16..300,
         ) {
@@ -411,7 +414,7 @@ mod tests {
             program.steps = steps;
             program.input.shape = shape;
             program.output.positions = places;
-            program.output.noise = noise;
+            program.output.deviation = deviation;
             program.weights[1] = WeightSpec { level, scale: Scale::pow2(exponent), mask, row };
             prop_assert_eq!(Program::decode(&program.encode()), Ok(program));
         }

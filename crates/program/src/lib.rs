@@ -7,6 +7,7 @@
 //! `positions · lanes` is the number of slots. Rotations are counted in slots, to the left (slot `i + r` moves to `i`), cyclically.
 #![forbid(unsafe_code)]
 
+pub mod bounds;
 pub mod bundle;
 mod codec;
 mod infer;

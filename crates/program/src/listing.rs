@@ -68,11 +68,11 @@ impl Listing<'_> {
         let copies = output.positions.iter().flatten().count();
         writeln!(
             f,
-            "output      v{}: {} outputs in {copies} places, |y| ≤ {}, noise ≤ 2^{:.1}",
+            "output      v{}: {} outputs in {copies} places, |y| ≤ {}, deviation 2^{:.1}",
             output.value,
             output.outputs,
             output.range,
-            output.noise.log2()
+            output.deviation.log2()
         )
     }
 

@@ -119,8 +119,12 @@ pub struct OutputLayout {
     pub positions: Vec<Option<u32>>,
     /// Largest absolute output value that the plan was made for; the enclave refuses results beyond it.
     pub range: f64,
-    /// Worst-case error of a slot before flooding, in output units: the `t` of the flooding bound.
-    pub noise: f64,
+    /// Standard deviation of the error of the worst slot before flooding, for the worst input, in output units: what the
+    /// enclave's [`bounds`](crate::bounds) start from.
+    pub deviation: f64,
+    /// Root mean square of the deviations of the slots where outputs first stand, for the worst input: what flooding starts from.
+    /// At most `deviation`.
+    pub released_deviation: f64,
 }
 
 impl Program {

@@ -10,8 +10,8 @@ pub use error::{StepError, VerifyError};
 
 use crate::infer::level_bits;
 use crate::{
-    Form, Inference, ModelPrivacy, OutputLayout, Program, ValueId, ValueType, WeightSpec, infer,
-    limits,
+    Form, Inference, ModelPrivacy, OutputLayout, Program, ValueId, ValueType, WeightSpec, bounds,
+    infer, limits,
 };
 
 /// A program that has been checked, with what the check found out: types, keys, life spans, validated parameters.
@@ -202,7 +202,8 @@ fn check_scale(scale: &Scale, program: &Program, bits: f64) -> Result<(), &'stat
 }
 
 fn check_output(program: &Program, inference: &Inference, bits: &[f64]) -> Result<(), VerifyError> {
-    let OutputLayout { value, outputs, positions, range, noise } = &program.output;
+    let OutputLayout { value, outputs, positions, range, deviation, released_deviation } =
+        &program.output;
     let found = inference
         .types
         .get(*value as usize)
@@ -213,11 +214,18 @@ fn check_output(program: &Program, inference: &Inference, bits: &[f64]) -> Resul
     if positions.len() != program.input.positions as usize {
         return Err(VerifyError::Output("there is not one place for each position"));
     }
-    if !is_positive(*range) || !is_positive(*noise) {
-        return Err(VerifyError::Output("range or noise is not a positive number"));
+    if !is_positive(*range) || !is_positive(*deviation) {
+        return Err(VerifyError::Output("range or deviation is not a positive number"));
+    }
+    if !is_positive(*released_deviation) || released_deviation > deviation {
+        return Err(VerifyError::Output(
+            "the released deviation is not positive or beyond the worst slot's",
+        ));
     }
     let bits = bits.first().copied().unwrap_or(0.0);
-    if found.scale.log2() + (range + noise).log2() + 1.0 >= bits {
+    // An honest slot of the largest batch errs by no more.
+    let error = deviation * bounds::largest_error(1 << 24, bounds::FALSE_REFUSAL_BITS);
+    if found.scale.log2() + (range + error).log2() + 1.0 >= bits {
         return Err(VerifyError::Output("the range does not fit the modulus at level 0"));
     }
     // The number of outputs is bounded by the positions before anything is allocated for it.

@@ -254,7 +254,7 @@ fn compare(
     }
     Ok(json!({
         "max_logit_error": worst,
-        "declared_noise": layout.noise,
+        "declared_deviation": layout.deviation,
         "labels_agreeing": agree,
     }))
 }

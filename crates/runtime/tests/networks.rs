@@ -16,7 +16,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use adyton_ckks::Security;
 use adyton_compiler::{network::Network, onnx, plan};
-use adyton_program::{ModelPrivacy, VerifiedProgram};
+use adyton_program::{ModelPrivacy, VerifiedProgram, bounds};
 use adyton_runtime::{Cleartext, Encrypted, Executor, RunOptions, Value, cleartext};
 use adyton_samples::Samples;
 use support::secrets::Secrets;
@@ -71,19 +71,30 @@ fn check(name: &str, options: &plan::CompileOptions<'_>, groups: usize) {
     let backend = secrets.backend(&program, weights, 2);
     let inputs = secrets.inputs(&program, &slots);
     let results = executor.run(&backend, inputs, &RunOptions::threads(2)).unwrap().results;
+    let tested = (groups * lanes * output.positions.len()) as u64;
+    let allowed = output.deviation * bounds::largest_error(tested, bounds::FALSE_REFUSAL_BITS);
+    let (mut energy, mut undeclared) = (0.0, 0);
     for (samples, result) in batch.chunks(lanes).zip(results) {
         let opened = secrets.open(&Value::<Encrypted>::Result(result));
         let outputs = cleartext::read_outputs(output, lanes, &opened).unwrap();
         let error = worst(&network, samples, &outputs);
-        assert!(error <= output.noise, "{name}: error {error}, declared {}", output.noise);
+        assert!(error <= allowed, "{name}: error {error}, allowed {allowed}");
         // What is not an output must be next to nothing: the enclave checks it too.
         for (position, _) in
             output.positions.iter().enumerate().filter(|(_, output)| output.is_none())
         {
             let slots = &opened[position * lanes..(position + 1) * lanes];
-            assert!(slots.iter().all(|slot| slot.abs() <= output.noise), "{name}, {position}");
+            assert!(slots.iter().all(|slot| slot.abs() <= allowed), "{name}, {position}");
+            energy += slots.iter().map(|slot| slot * slot).sum::<f64>();
+            undeclared += slots.len() as u64;
         }
     }
+    // Not only within the enclave's limit: the root mean square is below the declared deviation, and not far below.
+    let limit = bounds::error_energy(undeclared, bounds::FALSE_REFUSAL_BITS);
+    let energy = energy / output.deviation.powi(2);
+    assert!(energy <= limit, "{name}: {energy} of {limit}");
+    let mean = energy / undeclared.max(1) as f64;
+    assert!(undeclared == 0 || (0.01..1.0).contains(&mean), "{name}: {mean}");
 }
 
 fn check_small(name: &str, privacy: ModelPrivacy, objective: plan::Objective) {

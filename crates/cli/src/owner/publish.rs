@@ -6,10 +6,10 @@ use crate::error::CliError;
 use crate::output;
 use crate::program_files::{self, Compiled};
 use crate::progress::Progress;
-use adyton_client::leakage::{DELTA, LeakBound};
+use adyton_client::leakage::{DELTA, LeakBound, key_entropy};
 use adyton_client::transport::Host;
 use adyton_client::{ModelOwner, Written};
-use adyton_program::VerifiedProgram;
+use adyton_program::{VerifiedProgram, bounds};
 use adyton_rpc::v1::ObjectKind;
 use adyton_wire::statement::{
     AUDIT_RATE_ALL, AuditPolicy, DataOwners, OutputForm as WireForm, Policy,
@@ -53,13 +53,24 @@ pub(crate) struct LeakReport {
     pub(crate) bits_before_caught: Option<f64>,
     /// See `bits_before_caught`.
     pub(crate) delta: f64,
+    /// What the ledger allows one session.
+    pub(crate) bits_per_session: u64,
     /// What the ledger allows in all.
     pub(crate) bits_total: u64,
+    /// Bits that a secret key has.
+    pub(crate) key_bits: f64,
+    /// Standard deviation of the flooding noise, in units of the outputs.
+    pub(crate) flooding: f64,
+    /// Value of a released code's last bit; absent for labels.
+    pub(crate) rounding_step: Option<f64>,
 }
 
 impl LeakReport {
     fn new(policy: &Policy, program: &VerifiedProgram) -> Self {
-        let (lanes, outputs) = (program.program().input.lanes, program.program().output.outputs);
+        let output = &program.program().output;
+        let (lanes, outputs) = (program.program().input.lanes, output.outputs);
+        let values = u64::from(lanes) * u64::from(outputs);
+        let norm = bounds::released_norm(values, output.deviation, output.released_deviation);
         let bound = LeakBound::new(policy, lanes, outputs, DELTA);
         let rate = policy.audit.map_or(0, |audit| audit.rate_ppm);
         Self {
@@ -67,8 +78,38 @@ impl LeakReport {
             audit_rate: f64::from(rate) / f64::from(AUDIT_RATE_ALL),
             bits_before_caught: bound.before_caught,
             delta: DELTA,
+            bits_per_session: bound.per_session,
             bits_total: bound.ledger,
+            key_bits: key_entropy(1 << program.parameters().log_n()),
+            flooding: bounds::flooding(policy.ciphertexts_per_session, norm),
+            rounding_step: match policy.output {
+                WireForm::Logits { bits } | WireForm::TopK { bits, .. } => {
+                    Some(output.range / f64::from(1u32 << (bits - 1)))
+                }
+                WireForm::Label => None,
+            },
         }
+    }
+
+    /// What the ledger means for the keys, and what flooding does to results; for people.
+    fn consequences(&self) -> String {
+        let key = match self.bits_total as f64 >= self.key_bits {
+            true => format!(
+                "A secret key has {:.0} bits. The ledger allows more ({} a session, {} in all), so it alone does not keep crafted \
+                 ciphertexts from reading the model key and with it every weight: audits do, or a smaller ledger.",
+                self.key_bits, self.bits_per_session, self.bits_total
+            ),
+            false => format!(
+                "A secret key has {:.0} bits; the ledger ({} a session, {} in all) leaves it undetermined, but a part of a key known \
+                 makes the rest easier to find.",
+                self.key_bits, self.bits_per_session, self.bits_total
+            ),
+        };
+        let step = self.rounding_step.map_or_else(
+            || "results are labels".to_owned(),
+            |step| format!("results are rounded to multiples of {step:.2e}"),
+        );
+        format!("{key}\nFlooding noise has standard deviation {:.2e}; {step}.", self.flooding)
     }
 
     /// For people.
@@ -100,7 +141,6 @@ pub(crate) fn run(args: &Publish) -> Result<(), CliError> {
         output::bytes(report.model_bytes),
         output::bytes(report.effort.bytes.sent)
     ));
-    output::note(&report.leak.sentence());
     output::note("The deployment's id, for the data owners:");
     output::text(&report.deployment)
 }
@@ -127,6 +167,11 @@ async fn publish(args: &Publish) -> Result<PublishReport, CliError> {
         );
     }
     let leak = LeakReport::new(&policy, &program);
+    // Before anything is encrypted or registered: a policy that one would rather not have can still be changed.
+    if !args.json {
+        output::note(&leak.sentence());
+        output::note(&leak.consequences());
+    }
     watch.lap("load program and weights");
 
     progress.begin("appraise the enclave");

@@ -174,7 +174,8 @@ impl Frame<'_> {
                 positions: outputs,
                 range: self.range,
                 // Set once the error is predicted.
-                noise: f64::MIN_POSITIVE,
+                deviation: f64::MIN_POSITIVE,
+                released_deviation: f64::MIN_POSITIVE,
             },
             keys: Vec::new(),
         };

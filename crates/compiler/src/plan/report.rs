@@ -2,29 +2,26 @@
 
 use std::fmt;
 
-use adyton_program::VerifiedProgram;
 use adyton_program::bundle::BundleShape;
+use adyton_program::{VerifiedProgram, bounds};
 
 use super::shadow::Outcome;
 use super::steps::Source;
 use super::{CompileError, Plan};
 
-/// The declared worst case is this many standard deviations of the worst position for the worst sample: a Gaussian slot exceeds it with
-/// probability 8·10^−11. The margin on top of that is the choice of position and sample: most slots have half the deviation.
-const DECLARED_DEVIATIONS: f64 = 6.5;
 /// The largest of 10^4 flooded results (ten logits of a thousand samples) stays below this many standard deviations in 19 of
 /// 20 runs.
 const FLOODED_DEVIATIONS: f64 = 4.5;
-/// log2 of the flooding factor besides √(12τ): s/2 for s = 30 (Li, Micciancio, Schultz, Sorrell, ePrint 2022/816, §5).
-const FLOODING_BITS: i32 = 15;
 
 /// Predicted errors of the result, in units of the logits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Precision {
-    /// Standard deviation at the worst position for the worst sample, before flooding.
+    /// Standard deviation at the worst position for the worst input, before flooding: the program's `output.deviation`.
     pub std: f64,
-    /// Declared worst case, the program's `output.noise`.
-    pub declared: f64,
+    /// The same for the worst calibration sample.
+    pub calibrated: f64,
+    /// Root mean square over the outputs, for the worst input: the program's `output.released_deviation`.
+    pub released: f64,
     /// Standard deviation of the flooding noise that the enclave adds.
     pub flooding: f64,
     /// Largest error to expect over some 10^4 results after flooding, as part of the range that the logits cover.
@@ -36,18 +33,30 @@ pub struct Precision {
 }
 
 impl Precision {
-    pub(super) fn new(outcomes: &[Outcome], span: f64, releases: u32) -> Self {
-        let std = outcomes.iter().map(|outcome| outcome.worst).fold(0.0, f64::max).sqrt();
+    /// From the runs of `calibration` samples, then of inputs that make errors large; the enclave may release `releases` ciphertexts
+    /// of `values` values a session.
+    pub(super) fn new(
+        outcomes: &[Outcome],
+        calibration: usize,
+        span: f64,
+        (releases, values): (u32, u64),
+    ) -> Self {
+        let worst = |outcomes: &[Outcome]| {
+            outcomes.iter().map(|outcome| outcome.worst).fold(0.0, f64::max).sqrt()
+        };
+        let std = worst(outcomes);
+        let calibrated = worst(outcomes.get(..calibration).unwrap_or(outcomes));
         let count = outcomes.first().map_or(0, |outcome| outcome.variances.len());
         let largest = |source: usize| {
             let of = outcomes.iter().filter_map(|outcome| outcome.variances.get(source));
             of.copied().fold(0.0, f64::max)
         };
-        let declared = DECLARED_DEVIATIONS * std;
-        let flooding = (12.0 * f64::from(releases)).sqrt() * 2.0f64.powi(FLOODING_BITS) * declared;
-        let relative = (FLOODED_DEVIATIONS * flooding + declared) / span;
+        let released = outcomes.iter().map(|outcome| outcome.released).fold(0.0, f64::max).sqrt();
+        let flooding = bounds::flooding(releases, bounds::released_norm(values, std, released));
+        // Flooding is 2^15 times the error, so the error itself does not show.
+        let relative = FLOODED_DEVIATIONS * flooding / span;
         let variances = (0..count).map(largest).collect();
-        Self { std, declared, flooding, relative, span, variances }
+        Self { std, calibrated, released, flooding, relative, span, variances }
     }
 
     /// The source of the largest part of the error.
@@ -143,9 +152,9 @@ impl fmt::Display for Report {
         let precision = &self.precision;
         writeln!(
             f,
-            "error 2^{:.1} (std), 2^{:.1} declared, flooded by 2^{:.1}: at most {:.3} % of the logits' range {:.2}; largest part: {}",
+            "error 2^{:.1} (2^{:.1} for the samples), flooded by 2^{:.1}: at most {:.3} % of the logits' range {:.2}; largest part: {}",
             precision.std.log2(),
-            precision.declared.log2(),
+            precision.calibrated.log2(),
             precision.flooding.log2(),
             100.0 * precision.relative,
             precision.span,

@@ -26,6 +26,8 @@ pub(super) struct Outcome {
     pub variances: Vec<f64>,
     /// The largest variance, all sources together, at any position of the result.
     pub worst: f64,
+    /// The mean of the variances where outputs first stand.
+    pub released: f64,
     /// The least headroom of the result and of what is rescaled: log2 of modulus over twice the scaled magnitude. Negative: it wraps
     /// around.
     pub headroom: f64,
@@ -96,7 +98,11 @@ impl Runner<'_> {
             .map(|position| total(&output.variances, position))
             .fold(0.0, f64::max);
         let variances = output.variances.iter().map(largest).collect();
-        Ok(Outcome { values: output.values, variances, worst, headroom })
+        let first = first_places(&self.program.output.positions);
+        let released =
+            first.iter().map(|&position| total(&output.variances, position)).sum::<f64>()
+                / first.len().max(1) as f64;
+        Ok(Outcome { values: output.values, variances, worst, released, headroom })
     }
 
     fn positions(&self) -> usize {
@@ -286,6 +292,13 @@ fn add_to(sum: &mut [f64], other: &[f64]) {
 
 fn total(variances: &[Vec<f64>], position: usize) -> f64 {
     variances.iter().filter_map(|channel| channel.get(position)).sum()
+}
+
+/// The positions where outputs first stand.
+fn first_places(positions: &[Option<u32>]) -> Vec<usize> {
+    let mut seen = std::collections::BTreeSet::new();
+    let placed = positions.iter().enumerate();
+    placed.filter(|(_, output)| output.is_some_and(|o| seen.insert(o))).map(|(p, _)| p).collect()
 }
 
 /// For each value, the last step that reads it (`usize::MAX` when none does).

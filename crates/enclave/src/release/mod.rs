@@ -6,37 +6,82 @@
 mod choose;
 mod gauss;
 
-use adyton_wire::statement::{Checks, OutputForm, Values};
+use adyton_program::bounds;
+use adyton_wire::statement::{Checks, OutputForm, Policy, Values};
 use chacha20::ChaCha20Rng;
 use zeroize::Zeroizing;
 
+use crate::defences::{Defence, Defences};
 use crate::plan::Plan;
-
-/// Standard deviation of the flooding noise in output units: √(12·τ)·2^15·t (Li, Micciancio, Schultz, Sorrell, CRYPTO
-/// 2022, in the form of the design: s = 30 bits of statistical security), for τ released ciphertexts and worst-case error t.
-pub(crate) fn flooding_deviation(ciphertexts: u32, noise: f64) -> f64 {
-    (12.0 * f64::from(ciphertexts)).sqrt() * 32_768.0 * noise
-}
 
 /// What a release is made with.
 pub(crate) struct Rules<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) form: OutputForm,
-    /// [`flooding_deviation`] of the policy.
-    pub(crate) deviation: f64,
-    pub(crate) samples: usize,
+    plan: &'a Plan,
+    form: OutputForm,
+    samples: usize,
+    limits: Limits,
+    /// The checks that count, as bits: all.
+    counted: u32,
+    /// Standard deviation of the flooding noise.
+    flooding: f64,
+}
+
+/// How far honest results may stray; see [`bounds`].
+struct Limits {
+    /// The error of any one slot.
+    slot: f64,
+    /// The sum of the squared errors of all slots that no output stands in.
+    energy: f64,
+}
+
+/// The bits of the checks whose defences stand.
+const fn counted(defences: Defences) -> u32 {
+    let noise =
+        if defences.stands(Defence::Noise) { Checks::UNDECLARED | Checks::COPIES } else { 0 };
+    noise | if defences.stands(Defence::Range) { Checks::RANGE } else { 0 }
 }
 
 /// Outputs read from the slots, sample by sample, and the checks' bits.
 pub(crate) struct Outputs {
     values: Zeroizing<Vec<f64>>,
     failed: u32,
+    /// Squares of the slots that no output stands in.
+    energy: f64,
 }
 
 impl<'a> Rules<'a> {
+    /// The rules for a job of `samples` in `groups` ciphertexts, under a policy.
+    pub(crate) fn new(
+        plan: &'a Plan,
+        policy: &Policy,
+        (samples, groups): (u32, u32),
+        defences: Defences,
+    ) -> Self {
+        let ciphertext = |positions: usize| positions as u64 * plan.lanes as u64;
+        let tested = ciphertext(plan.positions()) * u64::from(groups);
+        let undeclared = ciphertext(plan.undeclared.len()) * u64::from(groups);
+        let released = ciphertext(plan.first.len());
+        let norm = bounds::released_norm(released, plan.deviation, plan.released_deviation);
+        let bits = bounds::FALSE_REFUSAL_BITS;
+        Self {
+            plan,
+            form: policy.output,
+            samples: samples as usize,
+            limits: Limits {
+                slot: plan.deviation * bounds::largest_error(tested, bits),
+                energy: plan.deviation.powi(2) * bounds::error_energy(undeclared, bits),
+            },
+            counted: counted(defences),
+            flooding: match defences.stands(Defence::Flooding) {
+                true => bounds::flooding(policy.ciphertexts_per_session, norm),
+                false => 0.0,
+            },
+        }
+    }
+
     pub(crate) fn outputs(&self) -> Outputs {
         let count = self.samples * self.plan.first.len();
-        Outputs { values: Zeroizing::new(Vec::with_capacity(count)), failed: 0 }
+        Outputs { values: Zeroizing::new(Vec::with_capacity(count)), failed: 0, energy: 0.0 }
     }
 
     /// Reads one group's slots; `before` samples came in earlier groups.
@@ -48,31 +93,38 @@ impl<'a> Rules<'a> {
         };
         // Written so that not-a-number fails.
         let fails = |holds: bool, bit: u32| u32::from(!holds) * bit;
-        let mut failed = 0;
+        let error = self.limits.slot;
+        let (mut failed, mut energy) = (0, 0.0);
         for &position in &plan.undeclared {
             for lane in 0..lanes {
-                failed |= fails(at(position, lane).abs() <= plan.noise, Checks::UNDECLARED);
+                let value = at(position, lane);
+                energy += value * value;
+                failed |= fails(value.abs() <= error, Checks::UNDECLARED);
             }
         }
         for copy in &plan.copies {
             for lane in 0..lanes {
                 let difference = (at(copy.position, lane) - at(copy.first, lane)).abs();
-                failed |= fails(difference <= 2.0 * plan.noise, Checks::COPIES);
+                failed |= fails(difference <= 2.0 * error, Checks::COPIES);
             }
         }
         for lane in 0..lanes.min(self.samples.saturating_sub(before)) {
             for &position in &plan.first {
                 let value = at(position, lane);
-                failed |= fails(value.abs() <= plan.range + plan.noise, Checks::RANGE);
+                failed |= fails(value.abs() <= plan.range + error, Checks::RANGE);
                 outputs.values.push(value);
             }
         }
         outputs.failed |= failed;
+        outputs.energy += energy;
     }
 
     /// Floods, rounds, and puts the values in the policy's form; zeros where a check failed.
     pub(crate) fn finish(&self, mut outputs: Outputs, rng: &mut ChaCha20Rng) -> (Checks, Values) {
-        gauss::flood(&mut outputs.values, self.deviation, rng);
+        let quiet = outputs.energy <= self.limits.energy;
+        outputs.failed |= u32::from(!quiet) * Checks::UNDECLARED;
+        outputs.failed &= self.counted;
+        gauss::flood(&mut outputs.values, self.flooding, rng);
         // All ones while every check held, else zero.
         let keep = u32::from(outputs.failed == 0).wrapping_neg();
         let keep_code = |code: i32| code & keep as i32;

@@ -3,6 +3,7 @@
 use super::*;
 use adyton_attest::Simulated;
 use adyton_ckks::Encoder;
+use adyton_program::bounds;
 use adyton_wire::statement::*;
 use adyton_wire::*;
 use std::sync::atomic::AtomicU64;
@@ -55,7 +56,7 @@ impl House {
                 platform,
                 clock,
                 Restart::default(),
-                Gate::InsecureForTests,
+                (Gate::InsecureForTests, Defences::default()),
             )
             .unwrap(),
         );
@@ -146,9 +147,9 @@ fn a_prediction_end_to_end() {
     let job = scene.job();
     let payload = scene.open(&job, scene.release(&job, &scene.evaluated()));
     assert!(payload.checks.passed());
-    let deviation = crate::release::flooding_deviation(64, NOISE);
+    let deviation = flooding();
     for (got, want) in values(&payload).iter().zip(expected()) {
-        assert!((got - want).abs() < 6.0 * deviation + RANGE / 32768.0 + NOISE, "{got} {want}");
+        assert!((got - want).abs() < 6.0 * deviation + RANGE / 32768.0, "{got} {want}");
     }
 }
 
@@ -187,7 +188,7 @@ fn the_flooding_noise_has_the_promised_deviation() {
         );
     }
     let deviation = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
-    let want = (12.0f64 * 64.0).sqrt() * 32768.0 * NOISE;
+    let want = flooding();
     // 360 samples: a standard error of 3.7 %.
     assert!((deviation / want - 1.0).abs() < 0.2, "{deviation} {want}");
 }
@@ -205,11 +206,21 @@ fn failed_checks_look_like_success_from_outside() {
         change(&mut values);
         scene.forged(&values)
     };
-    let cases: [(Change<'_>, u32); 7] = [
+    let error = DEVIATION * bounds::largest_error(slots as u64, bounds::FALSE_REFUSAL_BITS);
+    let hidden = (slots - 4 * LANES) as u64;
+    let energy = bounds::error_energy(hidden, bounds::FALSE_REFUSAL_BITS) / hidden as f64;
+    let spread =
+        |by: f64| move |v: &mut Vec<f64>| v[4 * LANES..].fill(by * energy.sqrt() * DEVIATION);
+    let cases: [(Change<'_>, u32); 11] = [
         (&|_| {}, 0),
-        (&|v| v[4 * LANES] = 3.0 * NOISE, Checks::UNDECLARED),
+        (&|v| v[4 * LANES] = 0.9 * error, 0),
+        (&|v| v[4 * LANES] = 1.1 * error, Checks::UNDECLARED),
         (&|v| v[slots - 1] = -1.0, Checks::UNDECLARED),
-        (&|v| v[3 * LANES + 1] += 4.0 * NOISE, Checks::COPIES),
+        // No slot alone is too large, all together are.
+        (&spread(0.9), 0),
+        (&spread(1.1), Checks::UNDECLARED),
+        (&|v| v[3 * LANES + 1] += 1.8 * error, 0),
+        (&|v| v[3 * LANES + 1] += 2.2 * error, Checks::COPIES),
         (&|v| v[LANES] = RANGE + 0.1, Checks::RANGE),
         (&|v| v[2 * LANES + 2] = -RANGE - 0.1, Checks::RANGE),
         (&|v| v.iter_mut().zip(0i32..).for_each(|(x, i)| *x = f64::from(9 + i % 7)), 7),
@@ -277,9 +288,10 @@ fn two_data_owners_share_a_model_and_nothing_else() {
         let payload = owners[i].open(&known, &job, &reply);
         assert!(payload.checks.passed());
         let want: Vec<f64> = expected()[3 * i..3 * i + 3].to_vec();
-        let close = values(&payload).iter().zip(want).all(|(got, want)| {
-            (got - want).abs() < 6.0 * crate::release::flooding_deviation(64, NOISE)
-        });
+        let close = values(&payload)
+            .iter()
+            .zip(want)
+            .all(|(got, want)| (got - want).abs() < 6.0 * flooding());
         assert!(close);
         // The other's reply key opens nothing.
         let info = job.session.result_info(&known.instance, &job.job);

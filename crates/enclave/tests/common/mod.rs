@@ -16,7 +16,7 @@ use adyton_ckks::{
     SeededEvaluationKey, SwitchTerm, Weight,
 };
 use adyton_ckks_secret::{Randomness, SecretKey};
-use adyton_program::{InputLayout, ModelPrivacy, OutputLayout, Program, Step, WeightSpec};
+use adyton_program::{InputLayout, ModelPrivacy, OutputLayout, Program, Step, WeightSpec, bounds};
 use adyton_ring::ntt_primes;
 use adyton_wire::digest::{seed_commitment, sha256};
 use adyton_wire::message::{Evidence, KeyMade, OpenSession, RegisterDeployment, Release, Released};
@@ -27,8 +27,8 @@ use adyton_wire::*;
 pub const LANES: usize = 4;
 pub const OUTPUTS: u32 = 3;
 pub const RANGE: f64 = 8.0;
-/// Worst-case error of a result slot: rounding in the last mod-down alone has a standard deviation of 2^−28 at degree 2^13.
-pub const NOISE: f64 = 1.0 / (1u64 << 22) as f64;
+/// Deviation of a result slot's error: that of the rounding in the last mod-down is 2^−28 at degree 2^13.
+pub const DEVIATION: f64 = 1.0 / (1u64 << 26) as f64;
 /// Later than any test runs.
 pub const FOREVER: u64 = 10_000_000_000;
 /// What hosts name as their bundle of keys: these here have none.
@@ -76,7 +76,8 @@ pub fn program(log_n: u8) -> Program {
             outputs: OUTPUTS,
             positions: features,
             range: RANGE,
-            noise: NOISE,
+            deviation: DEVIATION,
+            released_deviation: DEVIATION,
         },
         keys: vec![
             key(KeySource::Model(0)),
@@ -84,6 +85,12 @@ pub fn program(log_n: u8) -> Program {
             key(KeySource::Input),
         ],
     }
+}
+
+/// Deviation of the flooding noise under [`policy`].
+pub fn flooding() -> f64 {
+    let values = u64::from(OUTPUTS) * LANES as u64;
+    bounds::flooding(64, bounds::released_norm(values, DEVIATION, DEVIATION))
 }
 
 /// A policy for these owners with room for every test.

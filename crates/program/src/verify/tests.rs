@@ -244,7 +244,7 @@ fn layouts_are_checked() {
         let error = refusal(change);
         assert!(matches!(error, VerifyError::Input(_)), "change {index}: {error:?}");
     }
-    let changes: [fn(&mut Program); 8] = [
+    let changes: [fn(&mut Program); 10] = [
         |program| program.output.value = 12,
         |program| program.output.outputs = 0,
         |program| program.output.outputs = 4,
@@ -252,7 +252,9 @@ fn layouts_are_checked() {
         |program| program.output.positions.truncate(7),
         |program| program.output.positions[3] = Some(3),
         |program| program.output.range = 1e20,
-        |program| program.output.noise = 0.0,
+        |program| program.output.deviation = 0.0,
+        |program| program.output.released_deviation = 0.0,
+        |program| program.output.released_deviation = 2e-7,
     ];
     for (index, change) in changes.into_iter().enumerate() {
         let error = refusal(change);

@@ -266,7 +266,8 @@ impl Draft {
                 outputs: positions,
                 positions: layout(0),
                 range: 8.0,
-                noise: 1e-3,
+                deviation: 1e-3,
+                released_deviation: 1e-3,
             },
             keys: Vec::new(),
         };

@@ -83,8 +83,9 @@ impl Hidden {
 
     /// Holds the result against the known answers.
     pub(super) fn check(&self, outcome: &Outcome, deployment: &Deployment) -> Result<(), CliError> {
-        let output = &deployment.program().program().output;
-        let allowed = tolerance(&deployment.statement().policy, output);
+        let program = deployment.program().program();
+        let allowed =
+            tolerance(&deployment.statement().policy, program.input.lanes, &program.output);
         let canaries = Canaries { own: self.own.clone(), hidden: self.canaries.clone() };
         canaries.check(&outcome.payload, allowed).map_err(|error| {
             CliError::part("the result cannot be believed")(error)

@@ -35,7 +35,8 @@ fn start(folder: &TempDir, restart: Restart) -> Enclave {
     let clock = Box::new(Clockwork(Arc::new(AtomicU64::new(NOW))));
     let state = StateFile::claim(&folder.path().join("s")).unwrap();
     let platform = Arc::new(Uncounted(simulated));
-    Enclave::open_gated(state, platform, clock, restart, Gate::InsecureForTests).unwrap()
+    let gate = (Gate::InsecureForTests, Defences::default());
+    Enclave::open_gated(state, platform, clock, restart, gate).unwrap()
 }
 
 fn statement(enclave: &Enclave) -> EvidenceStatement {

@@ -14,12 +14,13 @@ use adyton_ckks::{
 use adyton_ckks_secret::{DecryptBuffer, Decryptor, KeyGenerator, Randomness, SecretKey};
 use adyton_ring::sampler;
 use adyton_wire::seal::{OpeningKey, SealingKey};
-use adyton_wire::statement::OutputForm;
+use adyton_wire::statement::{OutputForm, Policy};
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
+use crate::defences::Defences;
 use crate::plan::{Gate, Plan};
 use crate::release::Rules;
 use crate::service::tests::common;
@@ -128,9 +129,10 @@ const OPERATIONS: &[(&str, Prepare)] = &[
 /// Checks, flooding, rounding, choosing the largest: the path of every released value.
 fn release(world: &World, secret: Secret, form: OutputForm) -> Run<'_> {
     let slots = numbers(&secret, world.parameters.slots());
-    let samples = common::LANES;
-    let rules = Rules { plan: &world.plan, form, deviation: 0.01, samples };
+    let policy = Policy { output: form, ..common::policy([]) };
     Box::new(move || {
+        let one_group = (common::LANES as u32, 1);
+        let rules = Rules::new(&world.plan, &policy, one_group, Defences::default());
         let mut outputs = rules.outputs();
         rules.read(black_box(&slots), 0, &mut outputs);
         let mut rng = ChaCha20Rng::from_seed(secret);
