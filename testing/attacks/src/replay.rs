@@ -69,7 +69,7 @@ pub(crate) fn rolled_back_state() -> anyhow::Result<Report> {
     Ok(Report {
         attack: "an older sealed state put back",
         level: Level::C,
-        defence: "the platform's monotonic counter",
+        defence: "the platform's monotonic counter (or, without one, no --on-restart continue)",
         off: rolled_back(false)?,
         on: rolled_back(true)?,
         bound: None,
