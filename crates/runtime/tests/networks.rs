@@ -89,12 +89,13 @@ fn check(name: &str, options: &plan::CompileOptions<'_>, groups: usize) {
             undeclared += slots.len() as u64;
         }
     }
-    // Not only within the enclave's limit: the root mean square is below the declared deviation, and not far below.
+    // Not only within the enclave's limit: the root mean square is below the declared deviation. That is the worst slot's for inputs at the
+    // edge of their range; for samples, slots without an output err by a thirtieth of it (mlp) to a half.
     let limit = bounds::error_energy(undeclared, bounds::FALSE_REFUSAL_BITS);
     let energy = energy / output.deviation.powi(2);
     assert!(energy <= limit, "{name}: {energy} of {limit}");
     let mean = energy / undeclared.max(1) as f64;
-    assert!(undeclared == 0 || (0.01..1.0).contains(&mean), "{name}: {mean}");
+    assert!(undeclared == 0 || (1e-4..1.0).contains(&mean), "{name}: {mean}");
 }
 
 fn check_small(name: &str, privacy: ModelPrivacy, objective: plan::Objective) {
