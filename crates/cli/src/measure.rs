@@ -54,15 +54,14 @@ fn measure(path: &Path) -> Result<Report, CliError> {
 
 /// Vendors measure images, which hold firmware, kernel or runtime besides the program: only their tools know those.
 fn platforms(sha384: &Bytes) -> Vec<Expected> {
+    let simulated = cfg!(feature = "simulated").then(|| Expected {
+        platform: "simulated",
+        claim: "measurement",
+        value: Some(sha384.clone()),
+        how: "SHA-384 of the program",
+    });
     let by_image = |platform, claim, how| Expected { platform, claim, value: None, how };
-    vec![
-        #[cfg(feature = "simulated")]
-        Expected {
-            platform: "simulated",
-            claim: "measurement",
-            value: Some(sha384.clone()),
-            how: "SHA-384 of the program",
-        },
+    let by_image = [
         by_image("sgx", "MRENCLAVE", "gramine-sgx-sign prints it (docs/deploy/gramine.md)"),
         by_image(
             "nitro",
@@ -84,7 +83,8 @@ fn platforms(sha384: &Bytes) -> Vec<Expected> {
             "PCR0 to PCR15",
             "of the machine's boot; the program is no part of it unless measured boot makes it one",
         ),
-    ]
+    ];
+    simulated.into_iter().chain(by_image).collect()
 }
 
 impl Report {
