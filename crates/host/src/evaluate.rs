@@ -183,12 +183,8 @@ impl Run {
 
     /// Evaluates the inputs given, then those that are not loaded yet.
     fn run(mut self, mut inputs: Inputs) -> Result<Evaluated, EvaluateError> {
-        let program = &self.work.program.verified;
-        let (weights, keys) = (Arc::clone(&self.weights), Arc::clone(&self.keys));
-        let crew = Arc::clone(&self.core.crew);
-        let backend = Encrypted::new(program, weights, keys, crew).map_err(|e| self.failed(&e))?;
         while !inputs.is_empty() {
-            self.run_loaded(&backend, inputs)?;
+            self.run_loaded(inputs)?;
             let started = Instant::now();
             inputs = self.load()?;
             self.evaluated.load += started.elapsed();
@@ -196,7 +192,12 @@ impl Run {
         Ok(self.evaluated)
     }
 
-    fn run_loaded(&mut self, backend: &Encrypted, inputs: Inputs) -> Result<(), EvaluateError> {
+    fn run_loaded(&mut self, inputs: Inputs) -> Result<(), EvaluateError> {
+        let program = &self.work.program.verified;
+        let (weights, keys) = (Arc::clone(&self.weights), Arc::clone(&self.keys));
+        let crew = Arc::clone(&self.core.crew);
+        // One for each run: with it goes the memory that it keeps for its results, before the next inputs take theirs.
+        let backend = Encrypted::new(program, weights, keys, crew).map_err(|e| self.failed(&e))?;
         let groups = inputs.len() as u64;
         let (before, all) = (u64::from(self.evaluated.groups), u64::from(self.work.job.groups));
         let progress = |progress: adyton_runtime::Progress, _: &adyton_runtime::Profile| {
@@ -207,7 +208,7 @@ impl Run {
         let options =
             RunOptions::threads(self.core.threads).cancel(&self.cancel).progress(&progress);
         let (started, cpu) = (Instant::now(), cpu_time());
-        let outcome = self.work.program.executor.run(backend, inputs, &options);
+        let outcome = self.work.program.executor.run(&backend, inputs, &options);
         let (wall, cpu) = (started.elapsed(), cpu_time().saturating_sub(cpu));
         let outcome = match outcome {
             Ok(outcome) => outcome,
