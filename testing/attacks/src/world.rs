@@ -160,7 +160,7 @@ pub struct Setup<'a> {
     pub missing: &'a [Defence],
     /// The result's layout.
     pub layout: Layout,
-    /// Largest absolute output; inputs are as much smaller than [`SAMPLES`] as this is smaller than [`RANGE`].
+    /// Largest absolute output; inputs are as much smaller than `SAMPLES` as this is smaller than `RANGE`.
     pub range: f64,
     /// Bits of a logit.
     pub bits: u8,
