@@ -48,6 +48,9 @@ pub enum CkksError {
     /// Encrypted and plain weights in one sum.
     #[error("encrypted and plain weights cannot be mixed in one sum")]
     MixedWeights,
+    /// Rows that are multiplied together with weights of different scales for one operand.
+    #[error("rows that share operands have weights of different scales")]
+    MixedScales,
     /// Groups of operands must be as long as the list of weights.
     #[error("{weights} weights, but a group of {operands} operands")]
     GroupLength {

@@ -151,7 +151,7 @@ impl Stages {
         // A stage's activation belongs to an earlier stage, so this ends at the input.
         while let Some(activation) = stage.checked_sub(1).and_then(|index| squared[index].take()) {
             stage = activation.stage;
-            layers.push(Layer::Square);
+            layers.push(Layer::Square { squared: activation.map.matrix.rows() });
             layers.push(Layer::Affine(owned(activation.map)));
         }
         layers.reverse();

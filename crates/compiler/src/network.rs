@@ -1,4 +1,4 @@
-//! A network as the planner sees it: sparse affine maps with squares between them.
+//! A network as the planner sees it: sparse affine maps, and between two of them squares of some of the values.
 
 mod sparse;
 
@@ -22,6 +22,14 @@ pub enum ShapeError {
         column: usize,
         /// The matrix's width.
         cols: usize,
+    },
+    /// More squares than values.
+    #[error("{squared} of {values} values are to be squared")]
+    Squared {
+        /// How many are to be squared.
+        squared: usize,
+        /// How many there are.
+        values: usize,
     },
     /// Layers that do not start and end with an affine map, or do not alternate.
     #[error("layer {layer} breaks the turn affine, square, affine, …, affine")]
@@ -86,11 +94,16 @@ impl Affine {
 pub enum Layer {
     /// An affine map.
     Affine(Affine),
-    /// `x ↦ x²`, value by value.
-    Square,
+    /// `x ↦ x²` for the first values, the rest as they are.
+    Square {
+        /// How many are squared: 0 when the layer stands between two linear maps that are kept apart because their product
+        /// would be denser than both.
+        squared: usize,
+    },
 }
 
-/// A network in alternating form: affine, square, affine, …, affine.
+/// A network in alternating form: affine, square, affine, …, affine. What goes past a square (a residual branch, one of several results)
+/// is a value that the square passes through.
 ///
 /// The ONNX importer and [`Network::new`] guarantee the form: layers 0, 2, 4, … are affine, the others squares, their
 /// number is odd, and neighbouring sizes fit.
@@ -122,7 +135,10 @@ impl Network {
                     ShapeError::expect_length(affine.matrix.rows(), affine.bias.len())?;
                     length = affine.matrix.rows();
                 }
-                (Layer::Square, false) => {}
+                (&Layer::Square { squared }, false) if squared > length => {
+                    return Err(ShapeError::Squared { squared, values: length });
+                }
+                (Layer::Square { .. }, false) => {}
                 _ => return Err(ShapeError::Turn { layer: index }),
             }
         }
@@ -147,14 +163,27 @@ impl Network {
     pub fn affines(&self) -> impl DoubleEndedIterator<Item = &Affine> {
         self.layers.iter().filter_map(|layer| match layer {
             Layer::Affine(affine) => Some(affine),
-            Layer::Square => None,
+            Layer::Square { .. } => None,
         })
     }
 
-    /// Squares on the way from input to output: with one level for each product, the network's depth is
-    /// `2 · squares() + 1`.
+    /// For each affine map, how many of its outputs are squared; 0 for the last one.
+    pub fn squared(&self) -> impl Iterator<Item = usize> + '_ {
+        let squared = self.layers.iter().filter_map(|layer| match layer {
+            Layer::Affine(_) => None,
+            &Layer::Square { squared } => Some(squared),
+        });
+        squared.chain(std::iter::once(0))
+    }
+
+    /// Layers that square anything: the network's result is a polynomial in its input of degree `2^squares()` at most.
     pub fn squares(&self) -> usize {
-        self.layers.iter().filter(|layer| matches!(layer, Layer::Square)).count()
+        self.squared().filter(|&squared| squared > 0).count()
+    }
+
+    /// Products of ciphertexts on the longest way from input to output: one for each affine map and each layer that squares.
+    pub fn depth(&self) -> usize {
+        self.affines().count() + self.squares()
     }
 
     /// Runs one sample in the clear, in f64.
@@ -188,7 +217,11 @@ impl Layer {
     fn apply(&self, input: Vec<f64>) -> Result<Vec<f64>, ShapeError> {
         match self {
             Self::Affine(affine) => affine.apply(&input),
-            Self::Square => Ok(input.into_iter().map(|value| value * value).collect()),
+            &Self::Square { squared } => {
+                let mut output = input;
+                output.iter_mut().take(squared).for_each(|value| *value *= *value);
+                Ok(output)
+            }
         }
     }
 }
@@ -207,13 +240,22 @@ mod tests {
     fn runs_in_the_clear() {
         let first = affine(&[&[1.0, 2.0], &[0.0, -1.0]], &[1.0, 0.0]);
         let second = affine(&[&[1.0, 10.0]], &[-5.0]);
-        let layers = vec![Layer::Affine(first), Layer::Square, Layer::Affine(second)];
+        let square = Layer::Square { squared: 2 };
+        let layers = vec![Layer::Affine(first.clone()), square, Layer::Affine(second.clone())];
         let network = Network::new("small", vec![2], layers).unwrap();
         assert_eq!((network.input_len(), network.output_len(), network.squares()), (2, 1, 1));
         assert_eq!(network.run(&[3.0, 4.0]).unwrap(), [144.0 + 160.0 - 5.0]);
         let trace = network.trace(&[3.0, 4.0]).unwrap();
         assert_eq!(trace, [vec![12.0, -4.0], vec![144.0, 16.0], vec![299.0]]);
         assert_eq!(network.run(&[3.0]), Err(ShapeError::Length { expected: 2, actual: 1 }));
+
+        // The second value is passed through.
+        let square = Layer::Square { squared: 1 };
+        let layers = vec![Layer::Affine(first), square, Layer::Affine(second)];
+        let network = Network::new("partly", vec![2], layers).unwrap();
+        assert_eq!(network.run(&[3.0, 4.0]).unwrap(), [144.0 - 40.0 - 5.0]);
+        assert_eq!((network.squares(), network.depth()), (1, 3));
+        assert_eq!(network.squared().collect::<Vec<_>>(), [1, 0]);
     }
 
     #[test]
@@ -232,9 +274,12 @@ mod tests {
         let map = || Layer::Affine(Affine::identity(2));
         assert_eq!(turn(vec![map()]), None);
         assert_eq!(turn(vec![]), Some(ShapeError::Turn { layer: 0 }));
-        assert_eq!(turn(vec![Layer::Square]), Some(ShapeError::Turn { layer: 0 }));
+        let square = || Layer::Square { squared: 2 };
+        assert_eq!(turn(vec![square()]), Some(ShapeError::Turn { layer: 0 }));
         assert_eq!(turn(vec![map(), map()]), Some(ShapeError::Turn { layer: 1 }));
-        assert_eq!(turn(vec![map(), Layer::Square]), Some(ShapeError::Turn { layer: 2 }));
+        assert_eq!(turn(vec![map(), square()]), Some(ShapeError::Turn { layer: 2 }));
+        let most = ShapeError::Squared { squared: 3, values: 2 };
+        assert_eq!(turn(vec![map(), Layer::Square { squared: 3 }, map()]), Some(most));
         let misfit = ShapeError::Length { expected: 3, actual: 2 };
         let wrong = vec![Layer::Affine(Affine::identity(3))];
         assert_eq!(turn(wrong), Some(misfit));

@@ -25,12 +25,14 @@ pub use report::{Precision, Report};
 pub use steps::{Part, Source};
 pub use weights::{PackedWeights, WeightsError};
 
+use std::rc::Rc;
+
 use adyton_ckks::{NoiseModel, ParametersError, RingKind, Security};
 use adyton_program::{ModelPrivacy, Program};
 
 use self::parameters::{Dressed, Frame, Ring};
 use self::ranges::{Ranges, Sample};
-use self::scales::{Bits, Bounds};
+use self::scales::{Bits, Bounds, Turn};
 use self::shadow::{Outcome, Runner};
 use self::steps::Skeleton;
 use crate::network::Network;
@@ -124,10 +126,11 @@ pub struct Compiled {
 pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compiled, CompileError> {
     let ranges = Ranges::measure(network, options.calibration)?;
     let layers = network.affines().count();
+    let turns = turns(network);
     let mut refusal = CompileError::NoRoom { layers, log_n: *options.log_n.end() };
     for log_n in options.log_n.clone() {
         for base in BASE_PRIMES {
-            let rings = rings(log_n, base, layers, ranges.bits(), options);
+            let rings = rings(log_n, base, &turns, ranges.bits(), options);
             let Some(any) = rings.first() else { continue };
             let (plan, linears) = match Plan::choose(network, any, options) {
                 Ok(chosen) => chosen,
@@ -154,7 +157,7 @@ pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compil
                     range: ranges.output,
                 },
                 ranges: &ranges,
-                layers,
+                turns: &turns,
                 releases: options.releases,
                 allowed: options.precision,
             };
@@ -192,21 +195,20 @@ fn key_switching() -> impl Iterator<Item = (u8, bool)> {
 fn rings(
     log_n: u8,
     base: u8,
-    layers: usize,
+    turns: &Rc<[Turn]>,
     range: u32,
     options: &CompileOptions<'_>,
 ) -> Vec<Ring> {
     let (kind, security) = (options.ring, options.security);
     let mut rings = Vec::new();
-    let even = vec![1.0; Source::count(layers)];
     for (special, spare) in key_switching() {
         for largest in PRIME_BITS {
             for excess in SPECIAL_EXCESS_BITS {
                 let special_bits = largest + excess;
                 let ring =
                     Ring { kind, log_n, security, special, spare, base, largest, special_bits };
-                let fits = bounds(&ring, layers, range)
-                    .and_then(|bounds| Bits::allocate(layers, bounds, &even));
+                let fits =
+                    bounds(&ring, turns, range).and_then(|bounds| Bits::fewest(turns, bounds));
                 if fits.is_some() && special_bits <= *PRIME_BITS.end() {
                     rings.push(ring);
                 }
@@ -216,9 +218,16 @@ fn rings(
     rings
 }
 
-fn bounds(ring: &Ring, layers: usize, range: u32) -> Option<Bounds> {
+/// What becomes of the outputs of each layer but the last.
+fn turns(network: &Network) -> Rc<[Turn]> {
+    let layers = network.affines().count().saturating_sub(1);
+    let sizes = network.affines().map(|affine| affine.matrix.rows());
+    Turn::of(network.squared().zip(sizes).take(layers))
+}
+
+fn bounds(ring: &Ring, turns: &[Turn], range: u32) -> Option<Bounds> {
     let base = u32::from(ring.base);
-    let primes = base + 2 * u32::try_from(layers.checked_sub(1)?).ok()?;
+    let primes = base + turns.iter().map(|turn| turn.primes()).sum::<u32>();
     let most = primes * ring.largest;
     let total = match ring.security.max_log2_modulus(ring.log_n)? {
         bound if bound.is_finite() => {
@@ -251,7 +260,7 @@ impl Attempt {
 struct Search<'a> {
     frame: Frame<'a>,
     ranges: &'a Ranges,
-    layers: usize,
+    turns: &'a Rc<[Turn]>,
     releases: u32,
     /// The options' precision.
     allowed: f64,
@@ -289,24 +298,28 @@ impl Search<'_> {
     /// One run with evenly given bits shows what each scale contributes; the formula in [`scales`] then tells for every ring which bits
     /// are best and how precise they are.
     fn promising<'r>(&self, rings: &[&'r Ring]) -> Result<Vec<(&'r Ring, Bits)>, CompileError> {
-        let even = vec![1.0; Source::count(self.layers)];
+        let even = vec![1.0; Source::count(self.layers())];
         let Some(&reference) = rings.last() else { return Ok(Vec::new()) };
         let Some(bounds) = self.bounds(reference) else { return Ok(Vec::new()) };
-        let Some(bits) = Bits::allocate(self.layers, bounds, &even) else { return Ok(Vec::new()) };
+        let Some(bits) = Bits::allocate(self.turns, bounds, &even) else { return Ok(Vec::new()) };
         let contributions = self.predict(reference, &bits, self.first(), &[])?.contributions(&bits);
         let mut ways: Vec<(f64, &Ring, Bits)> = Vec::new();
         for &ring in rings {
             let bits = self
                 .bounds(ring)
-                .and_then(|bounds| Bits::allocate(self.layers, bounds, &contributions));
+                .and_then(|bounds| Bits::allocate(self.turns, bounds, &contributions));
             ways.extend(bits.map(|bits| (bits.error(&contributions), ring, bits)));
         }
         ways.sort_by(|left, right| left.0.total_cmp(&right.0));
         Ok(ways.into_iter().take(PROMISING).map(|(_, ring, bits)| (ring, bits)).collect())
     }
 
+    fn layers(&self) -> usize {
+        self.turns.len() + 1
+    }
+
     fn bounds(&self, ring: &Ring) -> Option<Bounds> {
-        bounds(ring, self.layers, self.ranges.bits())
+        bounds(ring, self.turns, self.ranges.bits())
     }
 
     /// Runs samples and inputs at the edge with these bits.
@@ -328,7 +341,8 @@ impl Search<'_> {
             skeleton: self.frame.skeleton,
             noise: NoiseModel::new(&dressed.parameters),
             parameters: &dressed.parameters,
-            layers: self.layers,
+            layers: self.layers(),
+            squares: self.turns.iter().filter(|turn| **turn != Turn::Passes).count(),
             level_bits,
         };
         let mut outcomes = Vec::with_capacity(samples.len() + edges.len());
@@ -380,7 +394,7 @@ fn largest_that_fits(
             return Ok(Some(outcome));
         }
         // Values grow with the input to the power of the network's degree at most, so this never shrinks too far.
-        let degree = 2.0f64.powi(i32::try_from(runner.layers).unwrap_or(i32::MAX) - 1);
+        let degree = 2.0f64.powi(i32::try_from(runner.squares).unwrap_or(i32::MAX));
         let factor = ((outcome.headroom - 0.1) / degree).exp2();
         edge.iter_mut().for_each(|x| *x *= factor);
     }

@@ -97,7 +97,7 @@ fn neighbours_fold_into_alternating_layers() {
         let network = import_file(models().join(format!("{name}.onnx"))).unwrap();
         let kind = |layer: &Layer| match layer {
             Layer::Affine(_) => "affine",
-            Layer::Square => "square",
+            Layer::Square { .. } => "square",
         };
         network.layers.iter().map(kind).collect()
     };

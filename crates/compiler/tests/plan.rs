@@ -10,7 +10,9 @@ use adyton_compiler::plan::{
     CompileError, CompileOptions, Compiled, Objective, PackedWeights, Part, WeightsError, compile,
 };
 use adyton_program::{ModelPrivacy, Step, VerifiedProgram};
-use common::{Random, check, convolution, cryptonets, dense, e2dm, mlp, network, sparse};
+use common::{
+    Random, check, convolution, cryptonets, dense, e2dm, mlp, network, partly, residual, sparse,
+};
 use proptest::prelude::*;
 
 fn samples(random: &mut Random, network: &Network, count: usize) -> Vec<Vec<f64>> {
@@ -125,6 +127,43 @@ fn zero_matrices_and_unread_inputs_are_carried() {
 }
 
 #[test]
+fn residual_branches_pass_squares() {
+    let random = &mut Random(11);
+    let network = residual(random, 20, 12);
+    let samples = samples(random, &network, 3);
+    for objective in [Objective::Throughput, Objective::Latency] {
+        let options = CompileOptions { objective, log_n: 6..=10, ..small(&samples) };
+        let compiled = compile(&network, &options).unwrap();
+        check(&network, &compiled, &samples);
+        let layers = &compiled.report.plan.layers;
+        assert_eq!(layers.iter().map(|layer| layer.level).collect::<Vec<_>>(), [4, 2, 0]);
+        assert!(layers[0].squared < layers[0].blocks.1);
+        let lowered =
+            compiled.program.steps.iter().filter(|step| matches!(step, Step::Lower { .. }));
+        assert_eq!(
+            lowered.count(),
+            layers[..2].iter().map(|layer| layer.blocks.1 - layer.squared).sum::<usize>()
+        );
+    }
+}
+
+#[test]
+fn two_linear_maps_in_a_row_take_a_level_each() {
+    let random = &mut Random(12);
+    let affines = vec![dense(random, 4, 32), dense(random, 24, 4), dense(random, 3, 24)];
+    let network = partly("factored", &[32], affines, &[0, 24]);
+    let samples = samples(random, &network, 3);
+    for objective in [Objective::Throughput, Objective::Latency] {
+        let options = CompileOptions { objective, ..small(&samples) };
+        let compiled = compile(&network, &options).unwrap();
+        check(&network, &compiled, &samples);
+        let layers = &compiled.report.plan.layers;
+        assert_eq!(layers.iter().map(|layer| layer.level).collect::<Vec<_>>(), [3, 2, 0]);
+        assert!(!compiled.program.steps.iter().any(|step| matches!(step, Step::Lower { .. })));
+    }
+}
+
+#[test]
 fn the_smallest_ring_that_does_is_taken() {
     let random = &mut Random(7);
     let network = network("tiny", &[16], vec![dense(random, 4, 16)]);
@@ -217,15 +256,19 @@ proptest! {
         density in prop_oneof![Just(1.0), Just(0.3), Just(0.05)],
         latency: bool,
         plain: bool,
+        part in prop_oneof![Just(1.0), 0.0..1.0, Just(0.0)],
     ) {
         let random = &mut Random(seed);
         let mut affines = Vec::new();
         let mut columns = input;
-        for rows in widths {
+        for &rows in &widths {
             affines.push(sparse(random, rows, columns, density));
             columns = rows;
         }
-        let network = network("made up", &[input], affines);
+        // Some of the values are squared, all, or none.
+        let squared: Vec<usize> =
+            widths.iter().map(|&rows| (part * rows as f64).round() as usize).collect();
+        let network = partly("made up", &[input], affines, &squared);
         let samples = samples(random, &network, 2);
         let options = CompileOptions {
             objective: if latency { Objective::Latency } else { Objective::Throughput },
@@ -250,13 +293,19 @@ proptest! {
         stride in 1usize..3,
         padding in 0usize..2,
         channels in 1usize..4,
+        passed in 0usize..3,
+        latency: bool,
     ) {
         let random = &mut Random(seed);
         let first = convolution(random, side, kernel, stride, padding, channels);
-        let second = dense(random, 5, first.matrix.rows());
-        let network = network("convolution", &[1, side, side], vec![first, second]);
+        let rows = first.matrix.rows();
+        // Whole channels pass: the layer may keep its layout.
+        let squared = rows / channels * channels.saturating_sub(passed);
+        let second = dense(random, 5, rows);
+        let network = partly("convolution", &[1, side, side], vec![first, second], &[squared]);
         let samples = samples(random, &network, 2);
-        let options = CompileOptions { precision: f64::MAX, ..small(&samples) };
+        let objective = if latency { Objective::Latency } else { Objective::Throughput };
+        let options = CompileOptions { objective, precision: f64::MAX, ..small(&samples) };
         let compiled = compile(&network, &options).unwrap();
         check(&network, &compiled, &samples);
         let first = &compiled.report.plan.layers[0];

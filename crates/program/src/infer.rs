@@ -127,6 +127,13 @@ impl Values<'_> {
                 let value = self.typed(*of, &[Form::Degree2])?;
                 self.switched(value, *rescale)?
             }
+            Step::Lower { of } => {
+                let value = self.typed(*of, &[Form::Result])?;
+                let level = value.level;
+                let below = self.parameters.level_within(level);
+                let (level, _) = below.map_err(|error| StepError::Lower { level, error })?;
+                ValueType { level, ..value.clone() }
+            }
         };
         self.check_scale(&output)?;
         Ok(output)
@@ -152,12 +159,18 @@ impl Values<'_> {
         let &(first_weight, first_value) = terms.first().ok_or(StepError::Empty)?;
         let value = self.typed(first_value, &[Form::Fresh, Form::Result])?;
         let weight = self.weight(first_weight)?;
-        for &(weight_id, value_id) in terms {
-            self.check_alike(value_id, value, &[value.form])?;
-            let found = self.weight(weight_id)?;
-            check_weight(weight_id, found, value.level, &weight.scale, weight.row)?;
-        }
         let scale = value.scale.mul(&weight.scale);
+        // Nearly always all terms have the first one's scales; a division for each of 10^5 would cost.
+        for &(weight_id, value_id) in terms {
+            let found = self.like(value_id, value, &[value.form])?;
+            let spec = self.weight(weight_id)?;
+            if found.scale == value.scale {
+                check_weight(weight_id, spec, value.level, &weight.scale, weight.row)?;
+            } else {
+                let needed = scale.div(&found.scale);
+                check_weight(weight_id, spec, value.level, &needed, weight.row)?;
+            }
+        }
         if let Some(bias) = bias {
             check_weight(bias, self.weight(bias)?, value.level, &scale, weight.row)?;
         }
@@ -226,6 +239,21 @@ impl Values<'_> {
         like: &ValueType,
         forms: &[Form],
     ) -> Result<(), StepError> {
+        let found = self.like(value, like, forms)?;
+        if found.scale != like.scale {
+            let (expected, found) = (like.scale.clone(), found.scale.clone());
+            return Err(StepError::Scale { value, expected, found });
+        }
+        Ok(())
+    }
+
+    /// The type of `value`, which must have one of `forms` and the level of `like`.
+    fn like(
+        &self,
+        value: ValueId,
+        like: &ValueType,
+        forms: &[Form],
+    ) -> Result<&ValueType, StepError> {
         let found = self.value(value)?;
         if !forms.contains(&found.form) {
             return Err(StepError::MixedForms { value, expected: like.form, found: found.form });
@@ -233,11 +261,7 @@ impl Values<'_> {
         if found.level != like.level {
             return Err(StepError::Level { value, expected: like.level, found: found.level });
         }
-        if found.scale != like.scale {
-            let (expected, found) = (like.scale.clone(), found.scale.clone());
-            return Err(StepError::Scale { value, expected, found });
-        }
-        Ok(())
+        Ok(found)
     }
 
     /// Rotations stay below the number of slots and move whole positions: no lane ever meets another.

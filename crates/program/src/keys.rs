@@ -37,7 +37,7 @@ pub fn step_keys(step: &Step, types: &[ValueType], privacy: ModelPrivacy) -> Vec
                 keys.push(KeySpec { source, rotation: 0, level: value.level });
             }
         }
-        Step::Products { .. } | Step::Square { .. } => {}
+        Step::Products { .. } | Step::Square { .. } | Step::Lower { .. } => {}
     }
     keys
 }

@@ -153,6 +153,7 @@ fn describe(step: &Step) -> String {
         }
         Step::Square { of } => format!("v{of}²"),
         Step::Relinearize { of, rescale } => format!("relinearize v{of}{}", rescaled(*rescale)),
+        Step::Lower { of } => format!("lower v{of}"),
     }
 }
 

@@ -81,7 +81,8 @@ pub enum Step {
     },
     /// Σ weight ⊗ value, lazily summed, plus an optional bias at the product's scale. Output: a product sum.
     Products {
-        /// Weight and value of each term; all values have one form, level and scale, so have all weights, which are of one row.
+        /// Weight and value of each term. All values have one form, all weights are of one row, all are at one level, and every product has
+        /// one scale: a weight's scale makes up for its value's.
         terms: Vec<(WeightId, ValueId)>,
         /// Added at the product's scale; of the same row.
         bias: Option<WeightId>,
@@ -104,6 +105,11 @@ pub enum Step {
         of: ValueId,
         /// Whether the mod-down also rescales.
         rescale: bool,
+    },
+    /// A result ciphertext at the level below, by leaving primes out: same values, same scale.
+    Lower {
+        /// The ciphertext to bring down.
+        of: ValueId,
     },
 }
 
@@ -158,16 +164,18 @@ impl Step {
             Self::Products { .. }
             | Self::SwitchSum { .. }
             | Self::Square { .. }
-            | Self::Relinearize { .. } => 1,
+            | Self::Relinearize { .. }
+            | Self::Lower { .. } => 1,
         }
     }
 
     /// The values that the step reads, in order, repetitions included.
     pub fn operands(&self) -> impl Iterator<Item = ValueId> + '_ {
         let single = match self {
-            Self::Rotations { of, .. } | Self::Square { of } | Self::Relinearize { of, .. } => {
-                Some(*of)
-            }
+            Self::Rotations { of, .. }
+            | Self::Square { of }
+            | Self::Relinearize { of, .. }
+            | Self::Lower { of } => Some(*of),
             Self::Products { .. } | Self::SwitchSum { .. } => None,
         };
         // Both kinds of terms are pairs of 32-bit ids; the value stands second in a product, first in a rotated sum.

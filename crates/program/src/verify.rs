@@ -115,7 +115,9 @@ fn check_limits(program: &Program) -> Result<(), VerifyError> {
             crate::Step::Rotations { by, .. } => by.len(),
             crate::Step::Products { terms, .. } => terms.len(),
             crate::Step::SwitchSum { terms, .. } => terms.len(),
-            crate::Step::Square { .. } | crate::Step::Relinearize { .. } => 1,
+            crate::Step::Square { .. }
+            | crate::Step::Relinearize { .. }
+            | crate::Step::Lower { .. } => 1,
         })
         .sum();
     for (what, found, limit) in [

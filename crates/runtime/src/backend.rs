@@ -1,4 +1,4 @@
-//! What a backend must do: the five kinds of steps on its own value types.
+//! What a backend must do: the six kinds of steps on its own value types.
 
 use std::{error::Error, fmt};
 
@@ -32,12 +32,20 @@ pub enum StepKind {
     Square,
     /// [`Step::Relinearize`].
     Relinearize,
+    /// [`Step::Lower`].
+    Lower,
 }
 
 impl StepKind {
     /// Every kind, in the order of the enumeration.
-    pub const ALL: [Self; 5] =
-        [Self::Rotations, Self::Products, Self::SwitchSum, Self::Square, Self::Relinearize];
+    pub const ALL: [Self; 6] = [
+        Self::Rotations,
+        Self::Products,
+        Self::SwitchSum,
+        Self::Square,
+        Self::Relinearize,
+        Self::Lower,
+    ];
 
     /// The kind of a step.
     #[must_use]
@@ -48,6 +56,7 @@ impl StepKind {
             Step::SwitchSum { .. } => Self::SwitchSum,
             Step::Square { .. } => Self::Square,
             Step::Relinearize { .. } => Self::Relinearize,
+            Step::Lower { .. } => Self::Lower,
         }
     }
 
@@ -60,6 +69,7 @@ impl StepKind {
             Self::SwitchSum => "switch_sum",
             Self::Square => "square",
             Self::Relinearize => "relinearize",
+            Self::Lower => "lower",
         }
     }
 }
@@ -224,4 +234,10 @@ pub trait Backend: Sync {
         of: &Self::Degree2,
         rescale: bool,
     ) -> Result<Self::Result, Self::Error>;
+
+    /// [`Step::Lower`].
+    ///
+    /// # Errors
+    /// Whatever stops the backend.
+    fn lower(&self, at: Place, of: &Self::Result) -> Result<Self::Result, Self::Error>;
 }

@@ -156,6 +156,10 @@ impl Backend for Encrypted {
     ) -> Result<Self::Result, EncryptedError> {
         Ok(self.evaluator.relinearize(of, rescale, &*self.keys)?)
     }
+
+    fn lower(&self, _at: Place, of: &Self::Result) -> Result<Self::Result, EncryptedError> {
+        Ok(self.evaluator.lower(of)?)
+    }
 }
 
 fn switch_term<'a>(term: &Switchable<'a, Encrypted>) -> SwitchTerm<'a> {

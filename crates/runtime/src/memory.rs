@@ -168,7 +168,7 @@ impl Sizes {
             }
             // A few coefficients of all operands.
             Step::Products { terms, .. } => GATHERED * terms.len().max(CACHED_OPERANDS) as u64,
-            Step::Square { .. } => 0,
+            Step::Square { .. } | Step::Lower { .. } => 0,
         }
     }
 }

@@ -254,6 +254,11 @@ impl Backend for Wrapper {
         self.act(at)?;
         Ok(self.wrap(self.inner.relinearize(at, &of.slots, rescale)?))
     }
+
+    fn lower(&self, at: Place, of: &Counted) -> Result<Counted, CleartextError> {
+        self.act(at)?;
+        Ok(self.wrap(self.inner.lower(at, &of.slots)?))
+    }
 }
 
 /// A program with its executor, and a wrapped backend on request.

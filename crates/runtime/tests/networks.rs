@@ -15,7 +15,10 @@ mod support;
 use std::{path::PathBuf, sync::Arc};
 
 use adyton_ckks::Security;
-use adyton_compiler::{network::Network, onnx, plan};
+use adyton_compiler::{
+    network::{Affine, Layer, Network, SparseMatrix},
+    onnx, plan,
+};
 use adyton_program::{ModelPrivacy, VerifiedProgram, bounds};
 use adyton_runtime::{Cleartext, Encrypted, Executor, RunOptions, Value, cleartext};
 use adyton_samples::Samples;
@@ -38,10 +41,21 @@ fn worst(network: &Network, samples: &[&[f64]], outputs: &[Vec<f64>]) -> f64 {
     worst
 }
 
-/// Compiles a network and checks both backends against the network in the clear.
+/// Compiles a shipped network and checks it on test images.
 fn check(name: &str, options: &plan::CompileOptions<'_>, groups: usize) {
     let network = onnx::import_file(file(&format!("{name}.onnx"))).unwrap();
-    let compiled = plan::compile(&network, options).unwrap();
+    check_network(&network, &images("data/test-images.idx3.gz"), options, groups);
+}
+
+/// Compiles a network and checks both backends against the network in the clear.
+fn check_network(
+    network: &Network,
+    test: &[Vec<f64>],
+    options: &plan::CompileOptions<'_>,
+    groups: usize,
+) {
+    let name = &network.name;
+    let compiled = plan::compile(network, options).unwrap();
     let verify = match options.security {
         Security::InsecureForTests => VerifiedProgram::new_insecure_for_tests,
         _ => VerifiedProgram::new,
@@ -52,7 +66,6 @@ fn check(name: &str, options: &plan::CompileOptions<'_>, groups: usize) {
     let output = &program.program().output;
     let lanes = input.lanes as usize;
 
-    let test = images("data/test-images.idx3.gz");
     let batch: Vec<&[f64]> = test.iter().map(Vec::as_slice).take(groups * lanes).collect();
     let slots: Vec<_> = batch
         .chunks(lanes)
@@ -64,7 +77,7 @@ fn check(name: &str, options: &plan::CompileOptions<'_>, groups: usize) {
     let results = executor.run(&clear, slots.clone(), &RunOptions::threads(2)).unwrap().results;
     for (samples, result) in batch.chunks(lanes).zip(&results) {
         let outputs = cleartext::read_outputs(output, lanes, result).unwrap();
-        assert!(worst(&network, samples, &outputs) < 1e-8 * output.range, "{name} in the clear");
+        assert!(worst(network, samples, &outputs) < 1e-8 * output.range, "{name} in the clear");
     }
 
     let mut secrets = Secrets::new(&program, 3);
@@ -77,7 +90,7 @@ fn check(name: &str, options: &plan::CompileOptions<'_>, groups: usize) {
     for (samples, result) in batch.chunks(lanes).zip(results) {
         let opened = secrets.open(&Value::<Encrypted>::Result(result));
         let outputs = cleartext::read_outputs(output, lanes, &opened).unwrap();
-        let error = worst(&network, samples, &outputs);
+        let error = worst(network, samples, &outputs);
         assert!(error <= allowed, "{name}: error {error}, allowed {allowed}");
         // What is not an output must be next to nothing: the enclave checks it too.
         for (position, _) in
@@ -127,6 +140,70 @@ fn e2dm_small() {
 #[test]
 fn cryptonets_small() {
     check_small("cryptonets", ModelPrivacy::Encrypted, plan::Objective::Throughput);
+}
+
+/// A generator for weights and samples (SplitMix64), uniform in [−1, 1).
+fn numbers(mut state: u64) -> impl FnMut() -> f64 {
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+}
+
+/// A map whose rows are dense, with the last `passed` rows taking single values on from the end of what comes in.
+fn map(next: &mut impl FnMut() -> f64, rows: usize, columns: usize, passed: usize) -> Affine {
+    let dense = rows - passed;
+    let size = 1.5 / (columns as f64).sqrt();
+    let row = |row: usize| match row.checked_sub(dense) {
+        None => (0..columns).map(|column| (column, size * next())).collect(),
+        Some(row) => vec![(columns - passed + row, 1.0)],
+    };
+    let matrix = SparseMatrix::from_rows(columns, (0..rows).map(row)).unwrap();
+    let bias = (0..rows).map(|row| if row < dense { next() } else { 0.0 }).collect();
+    Affine::new(matrix, bias).unwrap()
+}
+
+/// Squares that pass a part, all or nothing of what comes in.
+fn check_passed(rows: &[usize], passed: &[usize], squared: &[usize]) {
+    let mut next = numbers(7);
+    let (inputs, mut columns) = (24, 24);
+    let mut layers = Vec::new();
+    for (index, (&rows, &passed)) in rows.iter().zip(passed).enumerate() {
+        if let Some(&squared) = index.checked_sub(1).and_then(|before| squared.get(before)) {
+            layers.push(Layer::Square { squared });
+        }
+        layers.push(Layer::Affine(map(&mut next, rows, columns, passed)));
+        columns = rows;
+    }
+    let network = Network::new("passed", vec![inputs], layers).unwrap();
+    let samples: Vec<Vec<f64>> = (0..64).map(|_| (0..inputs).map(|_| next()).collect()).collect();
+    for objective in [plan::Objective::Throughput, plan::Objective::Latency] {
+        for privacy in [ModelPrivacy::Encrypted, ModelPrivacy::Plain] {
+            let options = plan::CompileOptions {
+                objective,
+                privacy,
+                security: Security::InsecureForTests,
+                log_n: 9..=9,
+                precision: 1.0,
+                ..plan::CompileOptions::new(&samples)
+            };
+            check_network(&network, &samples, &options, 2);
+        }
+    }
+}
+
+#[test]
+fn residual_branches() {
+    check_passed(&[28, 28, 5], &[20, 20, 0], &[8, 8]);
+}
+
+#[test]
+fn factored_maps() {
+    check_passed(&[6, 30, 5], &[0, 0, 0], &[0, 30]);
+    check_passed(&[6, 30, 5], &[0, 0, 0], &[6, 0]);
 }
 
 #[test]

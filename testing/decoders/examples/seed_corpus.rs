@@ -22,8 +22,9 @@ use adyton_wire::{
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
-    write("program", "latency", &program(Objective::Latency)?)?;
-    write("program", "throughput", &program(Objective::Throughput)?)?;
+    write("program", "latency", &program(Objective::Latency, 4)?)?;
+    write("program", "throughput", &program(Objective::Throughput, 4)?)?;
+    write("program", "passed", &program(Objective::Throughput, 3)?)?;
 
     let parameters = parameters();
     let mut randomness = Randomness::from_seed(&[1; 32]);
@@ -85,7 +86,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn program(objective: Objective) -> Result<Vec<u8>, Box<dyn Error>> {
+/// A program of two layers, with so many of four values squared between them.
+fn program(objective: Objective, squared: usize) -> Result<Vec<u8>, Box<dyn Error>> {
     let dense = |rows: usize, cols: usize| -> Result<Layer, Box<dyn Error>> {
         let row = |r: usize| {
             (0..cols).map(|c| (c, 0.1 + ((r * cols + c) % 5) as f64 / 10.0)).collect::<Vec<_>>()
@@ -93,7 +95,8 @@ fn program(objective: Objective) -> Result<Vec<u8>, Box<dyn Error>> {
         let matrix = SparseMatrix::from_rows(cols, (0..rows).map(row))?;
         Ok(Layer::Affine(Affine::new(matrix, vec![0.5; rows])?))
     };
-    let network = Network::new("tiny", vec![6], vec![dense(4, 6)?, Layer::Square, dense(2, 4)?])?;
+    let network =
+        Network::new("tiny", vec![6], vec![dense(4, 6)?, Layer::Square { squared }, dense(2, 4)?])?;
     let samples = [vec![0.5; 6], vec![0.25; 6], vec![0.0; 6]];
     let options = CompileOptions { objective, precision: 0.5, ..CompileOptions::new(&samples) };
     Ok(compile(&network, &options)?.program.encode())

@@ -51,6 +51,24 @@ impl Evaluator {
         Ok(Ciphertext::new(divider.apply(&x.b)?, divider.apply(&x.a)?, x.level - 1, scale))
     }
 
+    /// To the level below at the same scale: primes are left out, the values stay as they are. They must fit the smaller modulus.
+    ///
+    /// # Errors
+    /// [`CkksError::Parameters`] at level 0 or when the level below has primes that this one lacks, [`CkksError::ForeignOperand`].
+    pub fn lower<K: KeyRole>(&self, x: &Ciphertext<K>) -> Result<Ciphertext<K>, CkksError> {
+        self.check_polys(x.level, &[&x.b, &x.a])?;
+        let (to, basis) = self.parameters().level_within(x.level)?;
+        let mut parts = [self.unset(basis)?, self.unset(basis)?];
+        for (part, whole) in parts.iter_mut().zip([&x.b, &x.a]) {
+            for (limb, prime) in part.limbs_mut().zip(basis.iter()) {
+                let position = whole.basis().position(prime).unwrap_or(usize::MAX);
+                limb.copy_from_slice(whole.try_limb(position)?);
+            }
+        }
+        let [b, a] = parts;
+        Ok(Ciphertext::new(b, a, to, x.scale.clone()))
+    }
+
     /// The square of every slot, at the squared scale and the same level, before relinearization.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! share masks have the same `a`, each under an s_M of its own, so that `Σ ab'` and `Σ aa'` are computed once for all of them: the
 //! masks are one more row.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use adyton_ring::{AlignedBuffer, Basis, Ntt, Poly, ResidueRing, TILE_LANES, Tile, sampler};
@@ -74,11 +75,29 @@ impl Stream {
 #[derive(Clone, Debug)]
 pub struct PreparedWeights {
     pub(super) stream: Stream,
-    pub(super) scale: Scale,
+    pub(super) scales: Scales,
     /// Whose model key; `None` for plain weights.
     pub(super) row: Option<u8>,
     /// Two polynomials when encrypted, one when plain.
     pub(super) bias: Option<(Vec<Poly<Ntt>>, Scale)>,
+}
+
+/// The scales of a sum's weights in order, equal neighbours together: nearly always a single one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scales(Vec<(usize, Scale)>);
+
+impl Scales {
+    pub(super) fn push(&mut self, scale: &Scale) {
+        match self.0.last_mut() {
+            Some((count, last)) if last == scale => *count += 1,
+            _ => self.0.push((1, scale.clone())),
+        }
+    }
+
+    /// For each weight the scale that its operand must have for a product of this scale.
+    fn operands(&self, product: &Scale) -> Vec<(usize, Scale)> {
+        self.0.iter().map(|(count, scale)| (*count, product.div(scale))).collect()
+    }
 }
 
 /// The masks of the weights of one or more rows.
@@ -97,12 +116,6 @@ impl PreparedWeights {
     #[must_use]
     pub fn level(&self) -> u8 {
         self.stream.level
-    }
-
-    /// The weights' scale.
-    #[must_use]
-    pub fn scale(&self) -> &Scale {
-        &self.scale
     }
 
     /// Bytes of memory.
@@ -166,10 +179,11 @@ impl Evaluator {
         let mut weights = weights.peekable();
         let Some(&(_, level, scale)) = weights.peek() else { return Err(CkksError::Empty) };
         let common = Common { level, scale };
-        let mut polys = Vec::new();
+        let (mut polys, mut scales) = (Vec::new(), Scales::default());
         for (poly, level, scale) in weights {
-            common.check(level, scale)?;
+            Common { scale, ..common }.check(level, scale)?;
             polys.push(poly);
+            scales.push(scale);
         }
         let bias = match bias {
             None => None,
@@ -180,7 +194,7 @@ impl Evaluator {
             }
         };
         let stream = Stream::new(self, level, &polys)?;
-        Ok(PreparedWeights { stream, scale: scale.clone(), row, bias })
+        Ok(PreparedWeights { stream, scales, row, bias })
     }
 
     /// Draws the masks of encrypted weights from their seeds and lays them out. Rows that share masks have the same seeds, so the weights of
@@ -205,7 +219,7 @@ impl Evaluator {
     }
 
     /// Sums of products for several rows that share their operands and, when encrypted, their masks: `sums[row][group]` = Σ weight ⊗ operand +
-    /// bias. Each weight is read from memory once, and so is each operand. Memory for all sums is allocated: bound rows × groups.
+    /// bias. Operands may differ in scale, as long as every product with its weight has one scale. Each weight is read from memory once, and so is each operand. Memory for all sums is allocated: bound rows × groups.
     ///
     /// # Errors
     /// [`CkksError::Empty`], [`CkksError::GroupLength`] unless all rows, masks and groups have one length, [`CkksError::MixedWeights`] unless
@@ -223,10 +237,14 @@ impl Evaluator {
             return Err(CkksError::Empty);
         };
         let level = operand.level;
-        let scale = row.scale.mul(&operand.scale);
+        let Some((_, weight)) = row.scales.0.first() else { return Err(CkksError::Empty) };
+        let scale = weight.mul(&operand.scale);
         self.check_rows(rows, masks, Common { level, scale: &scale })?;
-        for x in groups.iter().copied().flatten() {
-            Common { level, scale: &operand.scale }.check(x.level, &x.scale)?;
+        let needed = row.scales.operands(&scale);
+        let needed: Vec<_> =
+            needed.iter().flat_map(|(count, scale)| repeat_n(scale, *count)).collect();
+        for (x, scale) in groups.iter().flat_map(|group| group.iter().zip(&needed)) {
+            Common { level, scale }.check(x.level, &x.scale)?;
             self.check_polys(x.level, &[&x.b, &x.a])?;
         }
         if let Some(group) = groups.iter().find(|group| group.len() != row.len()) {
@@ -265,7 +283,10 @@ impl Evaluator {
         let Some(first) = rows.first() else { return Err(CkksError::Empty) };
         let basis = self.parameters().basis(products.level)?;
         for row in rows {
-            Common { level: products.level, scale: &first.scale }.check(row.level(), &row.scale)?;
+            products.check(row.level(), products.scale)?;
+            if row.scales != first.scales {
+                return Err(CkksError::MixedScales);
+            }
             if row.row.is_some() != masks.is_some() {
                 return Err(CkksError::MixedWeights);
             }

@@ -2,7 +2,7 @@
 
 use adyton_ring::{Ntt, Poly};
 
-use super::prepared::{PreparedMasks, PreparedWeights, Stream};
+use super::prepared::{PreparedMasks, PreparedWeights, Scales, Stream};
 use super::{Common, Evaluator};
 use crate::{Ciphertext, CkksError, ModelKey, OperandRole, Plaintext, ProductSum, Scale};
 
@@ -16,8 +16,8 @@ pub enum Weight<'a> {
 }
 
 impl Evaluator {
-    /// Σ weight ⊗ operand + bias. All weights have one level and scale, all operands one scale and the same level; the product's scale
-    /// is that of a weight times that of an operand, and the bias must have it. Weights that are used often are better prepared:
+    /// Σ weight ⊗ operand + bias. All weights and operands have one level; the product's scale is that of a weight times that of its operand,
+    /// the same for all terms, and the bias must have it. Weights that are used often are better prepared:
     /// [`Evaluator::products_prepared`].
     ///
     /// # Errors
@@ -30,8 +30,10 @@ impl Evaluator {
     ) -> Result<ProductSum<K>, CkksError> {
         let Some((first, _)) = terms.first() else { return Err(CkksError::Empty) };
         let common = Common { level: first.level(), scale: first.scale() };
+        let mut scales = Scales::default();
         for (weight, _) in terms {
-            common.check(weight.level(), weight.scale())?;
+            common.check(weight.level(), common.scale)?;
+            scales.push(weight.scale());
         }
         if let Some(bias) = &bias {
             common.check(bias.level(), common.scale)?;
@@ -44,7 +46,7 @@ impl Evaluator {
         let polys: Vec<_> = weights.clone().map(Weight::one).collect();
         let row = PreparedWeights {
             stream: Stream::new(self, common.level, &polys)?,
-            scale: common.scale.clone(),
+            scales,
             row: encrypted.then_some(0),
             bias: match &bias {
                 None => None,

@@ -37,6 +37,12 @@ pub enum ParametersError {
         /// The level.
         level: usize,
     },
+    /// Only a level whose primes are all among those of the level above is reached without a rescale.
+    #[error("the level below has a prime that level {level} lacks")]
+    NotWithin {
+        /// The level that was to be left.
+        level: u8,
+    },
     /// A gadget has no digit or no special primes, or more special primes than there are.
     #[error("the gadget of level {level} has no primes, or more special primes than exist")]
     BadGadget {

@@ -268,6 +268,21 @@ impl Parameters {
         Ok(from.div(&Scale::product(self.moduli(below)?)))
     }
 
+    /// The level below `level` and its primes, all of which `level` has: what a ciphertext reaches by leaving primes out.
+    ///
+    /// # Errors
+    /// [`ParametersError::NoSuchLevel`], [`ParametersError::LowestLevel`] at level 0, [`ParametersError::NotWithin`].
+    pub fn level_within(&self, level: u8) -> Result<(u8, &Basis), ParametersError> {
+        let basis = self.basis(level)?;
+        let to = level.checked_sub(1).ok_or(ParametersError::LowestLevel)?;
+        let below = self.basis(to)?;
+        if below.iter().all(|prime| basis.contains(prime)) {
+            Ok((to, below))
+        } else {
+            Err(ParametersError::NotWithin { level })
+        }
+    }
+
     /// Whether an evaluation key of this name may exist: its level has keys, its rotation is below the number of slots, and a
     /// relinearization key does not rotate.
     ///

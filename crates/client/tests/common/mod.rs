@@ -27,7 +27,7 @@ pub(crate) fn compiled() -> Compiled {
         let matrix = SparseMatrix::from_rows(columns, (0..rows).map(row)).unwrap();
         Layer::Affine(Affine::new(matrix, vec![0.125; rows]).unwrap())
     };
-    let layers = vec![affine(4, FEATURES), Layer::Square, affine(OUTPUTS, 4)];
+    let layers = vec![affine(4, FEATURES), Layer::Square { squared: 4 }, affine(OUTPUTS, 4)];
     let network = Network::new("small", vec![FEATURES], layers).unwrap();
     let options_samples = samples(16);
     compile(&network, &CompileOptions::new(&options_samples)).unwrap()

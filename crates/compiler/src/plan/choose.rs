@@ -20,6 +20,8 @@ pub struct LayerPlan {
     pub im2col: bool,
     /// Its level.
     pub level: usize,
+    /// How many of its output blocks are squared.
+    pub squared: usize,
     /// Blocks of its inputs and of its outputs.
     pub blocks: (usize, usize),
     /// Periods of its inputs and of its outputs, positions.
@@ -79,8 +81,11 @@ impl Plan {
         }
         let latency = options.objective == Objective::Latency;
         let first = network.affines().next().ok_or(CompileError::TooDeep)?;
+        let squared = network.squared().next().unwrap_or(0);
         // The results stand in one block: a network of one layer cannot have a block for each channel.
-        let im2col = Im2col::find(&first.matrix, latency || network.squares() == 0);
+        let whole = latency || network.affines().count() == 1;
+        let im2col = Im2col::find(&first.matrix, whole)
+            .filter(|im2col| squared.is_multiple_of(im2col.spatial));
         let wanted = match (&im2col, latency) {
             (Some(im2col), false) => im2col.spatial,
             (Some(im2col), true) => im2col.extent(),
@@ -114,11 +119,13 @@ impl Plan {
         let layers = network
             .affines()
             .zip(linears)
+            .zip(levels(linears))
             .enumerate()
-            .map(|(index, (affine, linear))| LayerPlan {
+            .map(|(index, ((affine, linear), level))| LayerPlan {
                 shape: (affine.matrix.rows(), affine.matrix.cols()),
                 im2col: im2col && index == 0,
-                level: 2 * (linears.len() - 1 - index),
+                level,
+                squared: linear.squared,
                 blocks: (linear.input.blocks.len(), linear.output.blocks.len()),
                 periods: (linear.input.period, linear.output.period),
                 products: linear.products(),
@@ -152,6 +159,19 @@ impl Plan {
     }
 }
 
+/// The level of each layer: the last is at level 0, each layer before takes a level for its own rescale and one for its squares, if any.
+fn levels(linears: &[Linear]) -> Vec<usize> {
+    let before = linears.iter().rev().skip(1);
+    let mut levels: Vec<usize> = std::iter::once(0)
+        .chain(before.scan(0, |level, linear| {
+            *level += if linear.squared > 0 { 2 } else { 1 };
+            Some(*level)
+        }))
+        .collect();
+    levels.reverse();
+    levels
+}
+
 /// The affine layers in diagonals, the first by im2col where the network has that structure.
 fn linears(
     network: &Network,
@@ -161,19 +181,21 @@ fn linears(
 ) -> Vec<Linear> {
     let encrypted = options.privacy == ModelPrivacy::Encrypted;
     let mut linears: Vec<Linear> = Vec::new();
-    for affine in network.affines() {
+    for (affine, squared) in network.affines().zip(network.squared()) {
         let linear = match (linears.last(), im2col) {
             (Some(before), _) => {
-                Linear::diagonal(affine, &before.output, Operands { fresh: false, encrypted })
+                let operands = Operands { fresh: false, encrypted };
+                Linear::diagonal(affine, squared, &before.output, operands)
             }
-            (None, Some(im2col)) => Linear::aligned(affine, im2col, positions),
+            (None, Some(im2col)) => Linear::aligned(affine, squared, im2col, positions),
             (None, None) => {
                 let (rows, columns) = (affine.matrix.rows(), affine.matrix.cols());
+                let (output, _) = Layout::split(rows, squared, positions);
                 let input = match options.objective {
-                    Objective::Latency => Layout::skewed(columns, positions, rows),
+                    Objective::Latency => Layout::skewed(columns, positions, output.period),
                     Objective::Throughput => Layout::sequential(columns, positions),
                 };
-                Linear::diagonal(affine, &input, Operands { fresh: true, encrypted })
+                Linear::diagonal(affine, squared, &input, Operands { fresh: true, encrypted })
             }
         };
         linears.push(linear);

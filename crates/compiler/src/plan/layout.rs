@@ -36,6 +36,30 @@ impl Layout {
         Self { positions, period, reach: period, blocks }
     }
 
+    /// As [`Layout::sequential`], but the features from `first` on begin in a block of their own. All blocks have one period. Also the number of
+    /// blocks before those.
+    #[must_use]
+    pub(super) fn split(features: usize, first: usize, positions: usize) -> (Self, usize) {
+        let rest = features.saturating_sub(first);
+        if first == 0 || rest == 0 {
+            let layout = Self::sequential(features, positions);
+            let blocks = if first == 0 { 0 } else { layout.blocks.len() };
+            return (layout, blocks);
+        }
+        let period = first.max(rest).next_power_of_two().min(positions);
+        let part = |offset: usize, count: usize| {
+            (0..count.div_ceil(period)).map(move |block| {
+                let at = |p: usize| {
+                    let place = block * period + p % period;
+                    if place < count { index(offset + place, features) } else { None }
+                };
+                (0..positions).map(at).collect()
+            })
+        };
+        let blocks: Vec<_> = part(0, first).chain(part(first, rest)).collect();
+        (Self { positions, period, reach: period, blocks }, first.div_ceil(period))
+    }
+
     /// As [`Layout::sequential`], but every copy of the features begins a little further on than the copy before: an output that stands in
     /// every `outputs`-th position finds different features to the right of each of its places. So fewer shifts meet them all, which
     /// pays when many positions serve one sample.
@@ -152,6 +176,12 @@ impl Im2col {
         Layout { positions, period: folding.period, reach: folding.period, blocks }
     }
 
+    /// Blocks that the first `rows` outputs fill, which must be whole channels.
+    #[must_use]
+    pub(super) fn blocks_of(&self, rows: usize, positions: usize) -> usize {
+        rows / self.spatial * self.folding(positions).chunks
+    }
+
     /// The output blocks: for each channel, its chunks.
     #[must_use]
     pub(super) fn outputs(&self, positions: usize) -> Layout {
@@ -247,6 +277,20 @@ mod tests {
         assert_eq!((layout.period, layout.blocks.len()), (4, 3));
         assert_eq!(layout.blocks[2], [Some(8), Some(9), None, None]);
         assert_eq!(layout.places(10)[9], [(2, 1)]);
+    }
+
+    #[test]
+    fn split_features_share_no_block() {
+        let (layout, before) = Layout::split(7, 3, 8);
+        assert_eq!((layout.period, before, layout.blocks.len()), (4, 1, 2));
+        assert_eq!(layout.blocks[0][..4], [Some(0), Some(1), Some(2), None]);
+        assert_eq!(layout.blocks[1][4..], [Some(3), Some(4), Some(5), Some(6)]);
+        let (layout, before) = Layout::split(13, 3, 4);
+        assert_eq!((layout.period, before, layout.blocks.len()), (4, 1, 4));
+        assert_eq!(layout.blocks[3], [Some(11), Some(12), None, None]);
+        for (first, before) in [(0, 0), (10, 3)] {
+            assert_eq!(Layout::split(10, first, 4), (Layout::sequential(10, 4), before));
+        }
     }
 
     /// From the places of each output, the shifts below the reach meet every feature exactly once.

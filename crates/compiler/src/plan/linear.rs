@@ -66,6 +66,8 @@ pub(super) struct Linear {
     pub input: Layout,
     /// Layout of the outputs.
     pub output: Layout,
+    /// How many of the output blocks, the first ones, are squared; the rest are passed through.
+    pub squared: usize,
 }
 
 /// What the layer's inputs are encrypted under, which decides what rotating them costs.
@@ -81,9 +83,14 @@ pub(super) struct Operands {
 type Diagonals = BTreeMap<(usize, usize, usize), Vec<f64>>;
 
 impl Linear {
-    /// A first layer by im2col: no shift at all.
+    /// A first layer by im2col: no shift at all. The first `squared` outputs are squared, which must be whole channels.
     #[must_use]
-    pub(super) fn aligned(affine: &Affine, im2col: &Im2col, positions: usize) -> Self {
+    pub(super) fn aligned(
+        affine: &Affine,
+        squared: usize,
+        im2col: &Im2col,
+        positions: usize,
+    ) -> Self {
         let (input, output) = (im2col.inputs(positions), im2col.outputs(positions));
         let mut diagonals = Diagonals::new();
         for block in 0..output.blocks.len() {
@@ -94,16 +101,23 @@ impl Linear {
                 }
             }
         }
-        Self::assemble(affine, input, output, diagonals, 1, false)
+        let squared = im2col.blocks_of(squared, positions);
+        Self { squared, ..Self::assemble(affine, input, output, diagonals, 1, false) }
     }
 
-    /// Any layer, outputs in order.
+    /// Any layer, outputs in order, the first `squared` of them in blocks of their own.
     #[must_use]
-    pub(super) fn diagonal(affine: &Affine, input: &Layout, operands: Operands) -> Self {
-        let output = Layout::sequential(affine.matrix.rows(), input.positions);
+    pub(super) fn diagonal(
+        affine: &Affine,
+        squared: usize,
+        input: &Layout,
+        operands: Operands,
+    ) -> Self {
+        let (output, squared) = Layout::split(affine.matrix.rows(), squared, input.positions);
         let diagonals = diagonals(affine, input, &output);
         let babies = cheapest_split(&diagonals, operands);
-        Self::assemble(affine, input.clone(), output, diagonals, babies, babies > 1)
+        let linear = Self::assemble(affine, input.clone(), output, diagonals, babies, babies > 1);
+        Self { squared, ..linear }
     }
 
     /// Rotations of one input block that the products read, ascending.
@@ -176,7 +190,7 @@ impl Linear {
         let strides = std::iter::successors(Some(output.period), |stride| Some(stride * 2))
             .take_while(|&stride| stride < input.period)
             .collect();
-        Self { hoisted, babies, outputs, strides, input, output }
+        Self { hoisted, babies, outputs, strides, input, output, squared: 0 }
     }
 }
 

@@ -8,8 +8,8 @@ use adyton_ring::ntt_primes;
 
 use super::CompileError;
 use super::linear::Linear;
-use super::scales::{Bits, Bounds};
-use super::steps::Skeleton;
+use super::scales::{Bits, Bounds, Turn};
+use super::steps::{Skeleton, Vector};
 
 /// What the primes are chosen for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Frame<'_> {
         let scales = Scales::new(&literal, ring.base, bits);
         let encrypted = self.privacy == ModelPrivacy::Encrypted;
         let weights = self.skeleton.vectors.iter().map(|vector| {
-            let (level, scale) = scales.weight(vector.layer, vector.bias);
+            let (level, scale) = scales.weight(vector);
             let (mask, row) = if encrypted { (vector.mask, vector.row) } else { (0, 0) };
             WeightSpec { level, scale, mask, row }
         });
@@ -205,8 +205,16 @@ fn validated(literal: &ParametersLiteral) -> Result<Parameters, CompileError> {
 /// Exact scales: every rescale lands on a power of two (after an affine layer) or on its square over a prime (after a square).
 struct Scales {
     input: Scale,
-    /// For each layer: level, scale of its inputs, scale of its weights.
-    layers: Vec<(u8, Scale, Scale)>,
+    layers: Vec<LayerScales>,
+}
+
+/// The scales of a layer's products: that of a product is the scale of a value times that of the weights it meets.
+struct LayerScales {
+    level: u8,
+    product: Scale,
+    weight: Scale,
+    /// Of weights that meet values which the square before passed.
+    passed: Scale,
 }
 
 impl Scales {
@@ -216,30 +224,45 @@ impl Scales {
         let mut dropped = literal.primes.iter().skip(usize::from(base)).rev();
         let mut next = || dropped.next().map_or_else(Scale::one, |&prime| Scale::prime(prime));
         let input = pow2(bits.input);
-        let mut operand = input.clone();
+        // Of the next layer's values, and of those among them that were passed.
+        let (mut operand, mut passed) = (input.clone(), input.clone());
         let mut layers = Vec::new();
-        let mut level = literal.levels.len().saturating_sub(1);
-        for &sum in &bits.sums {
+        let mut level = u32::try_from(literal.levels.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        for (&sum, turn) in bits.sums.iter().zip(bits.turns()) {
             let sum = pow2(sum);
-            let weight = sum.mul(&next()).div(&operand);
-            let at = u8::try_from(level).unwrap_or(u8::MAX);
-            layers.push((at, operand, weight));
-            operand = sum.square().div(&next());
-            level = level.saturating_sub(2);
+            let product = sum.mul(&next());
+            layers.push(LayerScales {
+                level: u8::try_from(level).unwrap_or(u8::MAX),
+                weight: product.div(&operand),
+                passed: product.div(&passed),
+                product,
+            });
+            operand = match turn {
+                Turn::Passes => sum.clone(),
+                Turn::Squares | Turn::Mixed => sum.square().div(&next()),
+            };
+            passed = sum;
+            level = level.saturating_sub(turn.primes());
         }
         // The last layer keeps the scale of its products: make that one a power of two.
-        let whole = operand.log2().floor() as u32 + bits.weights.last().copied().unwrap_or(0);
-        let weight = pow2(whole).div(&operand);
-        layers.push((0, operand, weight));
+        let product =
+            pow2(operand.log2().floor() as u32 + bits.weights.last().copied().unwrap_or(0));
+        layers.push(LayerScales {
+            level: 0,
+            weight: product.div(&operand),
+            passed: product.div(&passed),
+            product,
+        });
         Self { input, layers }
     }
 
-    /// Level and scale of a layer's weights, or of its bias.
-    fn weight(&self, layer: usize, bias: bool) -> (u8, Scale) {
-        match self.layers.get(layer) {
+    /// Level and scale of a weight vector.
+    fn weight(&self, vector: &Vector) -> (u8, Scale) {
+        match self.layers.get(vector.layer) {
             None => (0, Scale::one()),
-            Some((level, operand, weight)) if bias => (*level, operand.mul(weight)),
-            Some((level, _, weight)) => (*level, weight.clone()),
+            Some(layer) if vector.bias => (layer.level, layer.product.clone()),
+            Some(layer) if vector.passed => (layer.level, layer.passed.clone()),
+            Some(layer) => (layer.level, layer.weight.clone()),
         }
     }
 }

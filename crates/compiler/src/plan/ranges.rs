@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn edges_are_worse_than_samples_and_within_bound_and_range() {
         let first = dense(&[&[1.0, -1.0], &[0.5, -0.5]]);
-        let layers = vec![first, Layer::Square, dense(&[&[1.0, 1.0]])];
+        let layers = vec![first, Layer::Square { squared: 2 }, dense(&[&[1.0, 1.0]])];
         let network = Network::new("difference", vec![2], layers).unwrap();
         let ranges = Ranges::measure(&network, &[vec![1.0, 0.5], vec![0.3, 0.4]]).unwrap();
         assert_eq!((ranges.input, ranges.output), (1.0, 1.0));

@@ -1,33 +1,77 @@
 //! How many bits each scale and each prime gets.
 //!
-//! For n affine layers with squares between them let a_l be the scale of layer l's inputs, w_l of its weights, s_l of its
-//! outputs. Rescaling divides by primes q_l ≈ a_l·w_l/s_l after an affine layer and q'_l ≈ s_l²/a_{l+1} after a square; the last layer is not
-//! rescaled, its products must fit Q_0 with their range R. Multiplying up, every a_l but the first cancels:
+//! For n affine layers let a_l be the scale of layer l's inputs, w_l of its weights, s_l of its outputs. Rescaling divides by primes
+//! q_l ≈ a_l·w_l/s_l after an affine layer and q'_l ≈ s_l²/a_{l+1} after a square; the last layer is not rescaled, its products must fit Q_0
+//! with their range R. Where nothing is squared there is no q'_l, and a_{l+1} = s_l. Multiplying up, every a_l but the first cancels:
 //!
 //! ```text
-//! log Q = a_0 + Σ w_l + Σ s_l + R            (logarithms)
+//! log Q = a_0 + Σ w_l + Σ s_l + R            (logarithms; the second sum over layers that square)
 //! ```
 //!
 //! The error of the result is a sum Σ c_i·4^(−bits_i) over all scales, whose factors c_i a shadow run measures. Bits are given out, and
 //! moved from one scale to another, as long as that makes the sum smaller and all primes stay within their bounds. The
-//! scales a_l after squares are free: the largest that the primes allow are taken.
+//! scales a_l that cancel are free: the largest that the primes allow are taken.
+//!
+//! Values that a square passes keep the scale s_l. The weights that they meet get the scale w_l·a_{l+1}/s_l, so that all products of that
+//! layer have one scale.
+
+use std::rc::Rc;
+
+use super::steps::{Part, Source};
 
 /// Bits of a scale to begin with: below this nothing is precise enough to be worth trying.
 const FEWEST_SCALE_BITS: u32 = 24;
 /// Prime numbers p ≡ 1 mod 4N are too rare this close to 4N.
 const PRIME_MARGIN_BITS: u32 = 8;
 
+/// Fewest bits of weights that meet passed values.
+const FEWEST_PASSED_BITS: i64 = 8;
+
+/// What becomes of a layer's outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// All are squared.
+    Squares,
+    /// Some are squared, others passed.
+    Mixed,
+    /// All are passed.
+    Passes,
+}
+
+impl Turn {
+    /// Of each layer but the last, by how many of its output blocks are squared.
+    pub(super) fn of(blocks: impl Iterator<Item = (usize, usize)>) -> Rc<[Self]> {
+        blocks
+            .map(|(squared, all)| match squared {
+                0 => Self::Passes,
+                squared if squared < all => Self::Mixed,
+                _ => Self::Squares,
+            })
+            .collect()
+    }
+
+    /// Primes that are dropped from a layer's products to the next layer's inputs.
+    pub(super) fn primes(self) -> u32 {
+        match self {
+            Self::Squares | Self::Mixed => 2,
+            Self::Passes => 1,
+        }
+    }
+}
+
 /// Bits of every scale and prime; see the module's documentation for the names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bits {
+    /// What becomes of the outputs of each affine layer but the last.
+    turns: Rc<[Turn]>,
     /// a_0.
     pub input: u32,
     /// w_l for each affine layer.
     pub weights: Vec<u32>,
     /// s_l for each affine layer but the last.
     pub sums: Vec<u32>,
-    /// a_{l+1} for each square.
-    pub squares: Vec<u32>,
+    /// a_{l+1} for each affine layer but the last.
+    pub operands: Vec<u32>,
 }
 
 /// Bounds that the primes must keep.
@@ -58,25 +102,11 @@ impl Bounds {
 impl Bits {
     /// Gives out the bits so that the error is least; `None` when not even the fewest bits fit.
     pub(super) fn allocate(
-        layers: usize,
+        turns: &Rc<[Turn]>,
         bounds: Bounds,
         contributions: &Contributions,
     ) -> Option<Self> {
-        let mut bits = Self {
-            input: FEWEST_SCALE_BITS,
-            weights: vec![FEWEST_SCALE_BITS; layers],
-            sums: vec![FEWEST_SCALE_BITS; layers.checked_sub(1)?],
-            squares: vec![FEWEST_SCALE_BITS; layers - 1],
-        };
-        // The fewest bits may make primes too small, or too large after squares: grow evenly until everything fits or cannot.
-        let mut settled = bits.settled(bounds);
-        while settled.is_none() && bits.needed(bounds.range) <= bounds.total {
-            let smallest =
-                (0..bits.knobs()).min_by_key(|&knob| bits.knob(knob).map(|bits| *bits))?;
-            *bits.knob(smallest)? += 1;
-            settled = bits.settled(bounds);
-        }
-        let mut best = settled?;
+        let mut best = Self::fewest(turns, bounds)?;
         let mut least = best.error(contributions);
         while let Some((error, better)) = best
             .neighbours(bounds)
@@ -91,57 +121,97 @@ impl Bits {
         Some(best)
     }
 
+    /// About the fewest bits that fit; `None` when none do.
+    pub(super) fn fewest(turns: &Rc<[Turn]>, bounds: Bounds) -> Option<Self> {
+        let mut bits = Self {
+            turns: Rc::clone(turns),
+            input: FEWEST_SCALE_BITS,
+            weights: vec![FEWEST_SCALE_BITS; turns.len() + 1],
+            sums: vec![FEWEST_SCALE_BITS; turns.len()],
+            operands: vec![FEWEST_SCALE_BITS; turns.len()],
+        };
+        // The fewest bits may make primes too small, or too large after squares: grow evenly until everything fits or cannot.
+        let mut settled = bits.settled(bounds);
+        while settled.is_none() && bits.needed(bounds.range) <= bounds.total {
+            let knobs = bits.knobs();
+            let smallest = knobs.min_by_key(|&knob| bits.knob(knob).map(|bits| *bits))?;
+            *bits.knob(smallest)? += 1;
+            settled = bits.settled(bounds);
+        }
+        settled
+    }
+
+    /// What becomes of the outputs of each affine layer but the last.
+    pub(super) fn turns(&self) -> &[Turn] {
+        &self.turns
+    }
+
     /// The predicted variance of the result.
     pub(super) fn error(&self, contributions: &Contributions) -> f64 {
         contributions
             .iter()
             .enumerate()
+            .filter(|(_, variance)| **variance > 0.0)
             .map(|(index, variance)| variance / 4.0f64.powi(self.of_source(index) as i32))
             .sum()
     }
 
     /// Bits of the scale at which a source (by index) leaves its error.
     pub(super) fn of_source(&self, index: usize) -> u32 {
-        let layer = index / 3;
+        let Source { layer, part } = Source::from_index(index);
         let operand =
-            layer.checked_sub(1).map_or(Some(&self.input), |before| self.squares.get(before));
+            layer.checked_sub(1).map_or(Some(&self.input), |before| self.operands.get(before));
         let operand = operand.copied().unwrap_or(0);
         let weight = self.weights.get(layer).copied().unwrap_or(0);
-        match index % 3 {
-            0 => operand,
-            1 => weight,
+        match part {
+            Part::Operand => operand,
+            Part::Weights => weight,
             // The last layer's sums keep the scale of its products.
-            _ => self.sums.get(layer).copied().unwrap_or(operand + weight),
+            Part::Sums => self.sums.get(layer).copied().unwrap_or(operand + weight),
+            Part::Passed => {
+                let passed = layer.checked_sub(1).and_then(|before| self.sums.get(before));
+                (operand + weight).saturating_sub(passed.copied().unwrap_or(operand))
+            }
         }
     }
 
     /// Bits of the top level's modulus.
     fn needed(&self, range: u32) -> u32 {
-        self.input + self.weights.iter().sum::<u32>() + self.sums.iter().sum::<u32>() + range
+        let squared = self.turns.iter().zip(&self.sums).filter(|(turn, _)| **turn != Turn::Passes);
+        let sums: u32 = squared.map(|(_, sum)| sum).sum();
+        self.input + self.weights.iter().sum::<u32>() + sums + range
     }
 
     /// Bits of the primes, lowest first: those of level 0, then for each level above it the one that a rescale from there
     /// drops. `None` when a scale is too large for the rescale after it.
     pub(super) fn primes(&self, bounds: Bounds) -> Option<Vec<u32>> {
-        let operand = self.squares.last().copied().unwrap_or(self.input);
+        let operand = self.operands.last().copied().unwrap_or(self.input);
         let base = operand + self.weights.last().copied().unwrap_or(0) + bounds.range;
         let mut primes: Vec<u32> =
             (0..bounds.base).map(|index| (base + index) / bounds.base).collect();
         let mut dropped = Vec::new();
         let mut operand = self.input;
-        for ((&weight, &sum), &square) in self.weights.iter().zip(&self.sums).zip(&self.squares) {
+        let layers = self.turns.iter().zip(&self.weights).zip(self.sums.iter().zip(&self.operands));
+        for ((turn, &weight), (&sum, &next)) in layers {
             dropped.push((operand + weight).checked_sub(sum)?);
-            dropped.push((2 * sum).checked_sub(square)?);
-            operand = square;
+            if *turn != Turn::Passes {
+                dropped.push((2 * sum).checked_sub(next)?);
+            }
+            operand = next;
         }
         dropped.reverse();
         primes.extend(dropped);
         Some(primes)
     }
 
-    /// Scales that can be chosen freely: input, weights, sums.
-    fn knobs(&self) -> usize {
-        1 + self.weights.len() + self.sums.len()
+    /// Scales that can be chosen freely: input, weights, sums that are squared. The index of each, for [`Self::knob`].
+    fn knobs(&self) -> impl Iterator<Item = usize> + Clone + use<> {
+        let (turns, fixed) = (Rc::clone(&self.turns), 1 + self.weights.len());
+        let count = fixed + turns.len();
+        (0..count).filter(move |&knob| {
+            let turn = knob.checked_sub(fixed).and_then(|sum| turns.get(sum));
+            turn != Some(&Turn::Passes)
+        })
     }
 
     fn knob(&mut self, index: usize) -> Option<&mut u32> {
@@ -156,13 +226,14 @@ impl Bits {
     /// What fits the bounds and differs by one bit more for a scale, or one or two bits moved to it from another.
     fn neighbours(&self, bounds: Bounds) -> impl Iterator<Item = Self> + '_ {
         let knobs = self.knobs();
-        let moves = (0..knobs).flat_map(move |to| (0..=knobs).map(move |from| (to, from)));
+        // `None` stands for bits that nobody has yet.
+        let sources = knobs.clone().map(Some).chain(std::iter::once(None));
+        let moves = knobs.flat_map(move |to| sources.clone().map(move |from| (to, from)));
         moves.flat_map(|(to, from)| [(to, from, 1), (to, from, 2)]).filter_map(
             move |(to, from, by)| {
                 let mut moved = self.clone();
                 *moved.knob(to)? += by;
-                // The index past the last scale stands for bits that nobody has yet.
-                if from < knobs {
+                if let Some(from) = from {
                     let source = moved.knob(from)?;
                     *source = source.checked_sub(by)?;
                 }
@@ -171,24 +242,52 @@ impl Bits {
         )
     }
 
-    /// The same bits with the largest scales after squares for which all primes keep their bounds; `None` when there are none.
+    /// The same bits with the largest free scales for which all primes keep their bounds; `None` when there are none.
     fn settled(&self, bounds: Bounds) -> Option<Self> {
         if self.needed(bounds.range) > bounds.total {
             return None;
         }
         let mut settled = self.clone();
-        for index in 0..self.squares.len() {
-            let sum = *self.sums.get(index)?;
+        // Every bound on a free scale is by a scale that is fixed or by the free scale next to it. So going down from the last and then up
+        // from the first finds the largest that keep all.
+        for index in (0..self.turns.len()).rev() {
+            let turn = *self.turns.get(index)?;
             let weight = *self.weights.get(index + 1)?;
             // What the next rescale (or level 0) can take, and what the square's own rescale leaves.
-            let above = match self.sums.get(index + 1) {
+            let above = match settled.sums.get(index + 1) {
                 Some(next) => (bounds.largest + next).checked_sub(weight)?,
                 None => (bounds.base * bounds.largest).checked_sub(weight + bounds.range)?,
             };
-            *settled.squares.get_mut(index)? = above.min((2 * sum).checked_sub(bounds.smallest)?);
+            if turn == Turn::Passes {
+                *settled.sums.get_mut(index)? = above;
+                *settled.operands.get_mut(index)? = above;
+            } else {
+                let most = (2 * settled.sums.get(index)?).checked_sub(bounds.smallest)?;
+                *settled.operands.get_mut(index)? = above.min(most);
+            }
+        }
+        let mut operand = self.input;
+        for index in 0..self.turns.len() {
+            if self.turns.get(index) == Some(&Turn::Passes) {
+                let product = operand + self.weights.get(index)?;
+                let most = product.checked_sub(bounds.smallest)?.min(*settled.sums.get(index)?);
+                *settled.sums.get_mut(index)? = most;
+                *settled.operands.get_mut(index)? = most;
+            }
+            operand = *settled.operands.get(index)?;
         }
         let within = |bits: &u32| (bounds.smallest..=bounds.largest).contains(bits);
-        settled.primes(bounds)?.iter().all(within).then_some(settled)
+        let weights = settled.passed().all(|bits| bits >= FEWEST_PASSED_BITS);
+        (weights && settled.primes(bounds)?.iter().all(within)).then_some(settled)
+    }
+
+    /// Bits of the weights that meet passed values, where there are such.
+    fn passed(&self) -> impl Iterator<Item = i64> + '_ {
+        let mixed = self.turns.iter().enumerate().filter(|(_, turn)| **turn == Turn::Mixed);
+        mixed.filter_map(|(index, _)| {
+            let (operand, weight) = (*self.operands.get(index)?, *self.weights.get(index + 1)?);
+            Some(i64::from(operand + weight) - i64::from(*self.sums.get(index)?))
+        })
     }
 }
 
@@ -205,18 +304,22 @@ mod tests {
         assert!(bits.needed(bounds.range) <= bounds.total);
     }
 
+    fn squares(layers: usize) -> Rc<[Turn]> {
+        vec![Turn::Squares; layers - 1].into()
+    }
+
     #[test]
     fn all_bits_are_given_out() {
-        let bits = Bits::allocate(2, BOUNDS, &[1.0; 6]).unwrap();
+        let bits = Bits::allocate(&squares(2), BOUNDS, &[1.0; 8]).unwrap();
         check(&bits, BOUNDS);
         assert_eq!(bits.needed(BOUNDS.range), BOUNDS.total);
     }
 
     #[test]
     fn what_contributes_more_gets_more() {
-        let mut contributions = [1.0; 6];
+        let mut contributions = [1.0; 8];
         contributions[1] = 4.0f64.powi(6);
-        let bits = Bits::allocate(2, BOUNDS, &contributions).unwrap();
+        let bits = Bits::allocate(&squares(2), BOUNDS, &contributions).unwrap();
         check(&bits, BOUNDS);
         assert!(bits.weights[0] > bits.weights[1] + 3, "{bits:?}");
     }
@@ -224,8 +327,24 @@ mod tests {
     #[test]
     fn deep_networks_settle_too() {
         let bounds = Bounds { largest: 46, total: 400, base: 3, ..BOUNDS };
-        check(&Bits::allocate(3, bounds, &[1.0; 9]).unwrap(), bounds);
-        check(&Bits::allocate(1, BOUNDS, &[1.0; 3]).unwrap(), BOUNDS);
-        assert_eq!(Bits::allocate(4, BOUNDS, &[1.0; 12]), None);
+        check(&Bits::allocate(&squares(3), bounds, &[1.0; 12]).unwrap(), bounds);
+        check(&Bits::allocate(&squares(1), BOUNDS, &[1.0; 4]).unwrap(), BOUNDS);
+        assert_eq!(Bits::allocate(&squares(4), BOUNDS, &[1.0; 16]), None);
+    }
+
+    /// A layer that squares nothing costs one prime and no bits of its own; what a square passes leaves its weights enough bits.
+    #[test]
+    fn passed_values_cost_no_bits() {
+        let bounds = Bounds { largest: 46, total: 300, base: 3, ..BOUNDS };
+        let turns: Rc<[Turn]> = vec![Turn::Passes, Turn::Mixed, Turn::Passes].into();
+        let bits = Bits::allocate(&turns, bounds, &[1.0; 16]).unwrap();
+        check(&bits, bounds);
+        assert_eq!(bits.primes(bounds).unwrap().len(), 3 + 4);
+        for index in [0, 2] {
+            assert_eq!(bits.sums[index], bits.operands[index]);
+        }
+        let passed = bits.of_source(Source { layer: 2, part: Part::Passed }.index());
+        assert_eq!(passed + bits.sums[1], bits.operands[1] + bits.weights[2]);
+        assert!(passed > 16, "{bits:?}");
     }
 }

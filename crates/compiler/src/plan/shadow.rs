@@ -48,6 +48,8 @@ pub(super) struct Runner<'a> {
     pub parameters: &'a Parameters,
     /// Affine layers.
     pub layers: usize,
+    /// Largest degree of the result as a polynomial in the input, as log2.
+    pub squares: usize,
     /// log2 of the modulus of each level.
     pub level_bits: Vec<f64>,
 }
@@ -71,11 +73,13 @@ impl Runner<'_> {
             let outputs = self.step(index, step, &values)?;
             let rescaled = matches!(
                 step,
-                Step::SwitchSum { rescale: true, .. } | Step::Relinearize { rescale: true, .. }
+                Step::SwitchSum { rescale: true, .. }
+                    | Step::Relinearize { rescale: true, .. }
+                    | Step::Lower { .. }
             );
             for output in outputs {
-                // Partial sums may wrap around: what counts is the sum that a rescale rounds, or that is the result. (Both
-                // modulus and scale shrink by the same factor, so after the rescale shows as much as before.)
+                // Partial sums may wrap around: what counts is the sum that a rescale rounds, what is left with fewer primes, or the
+                // result. (Both modulus and scale shrink by the same factor, so after the rescale shows as much as before.)
                 let counts = rescaled || values.len() == self.program.output.value as usize;
                 if let (true, Some(value)) = (counts, self.inference.types.get(values.len())) {
                     headroom = headroom.min(self.headroom(value, &output));
@@ -158,10 +162,12 @@ impl Runner<'_> {
             Step::Products { terms, bias } => {
                 let mut output = self.zero();
                 let weights = Source { part: Part::Weights, ..source };
+                let passed = Source { part: Part::Passed, ..source };
                 for &(weight, operand) in terms {
                     if let Some(vector) = self.skeleton.vectors.get(weight as usize) {
                         let variance = self.weight_variance(weight);
-                        output.add_product(value(operand), &vector.values, weights, variance);
+                        let source = if vector.passed { passed } else { weights };
+                        output.add_product(value(operand), &vector.values, source, variance);
                     }
                 }
                 if let Some(bias) = bias
@@ -203,6 +209,8 @@ impl Runner<'_> {
                 output.add_variance(source, (std * factor / of_type.scale.to_f64()).powi(2));
                 vec![output]
             }
+            // Primes left out change nothing, as long as the value fits those that stay.
+            Step::Lower { of } => vec![value(*of).clone()],
         };
         Ok(outputs)
     }

@@ -24,30 +24,36 @@ pub enum Part {
     Weights,
     /// Key switching of the layer's sums, the rescale, rotate-and-sum.
     Sums,
+    /// The encryption of weights that meet values which were passed, not squared, while others were: these have a scale of their own.
+    Passed,
 }
+
+/// Parts of a layer.
+const PARTS: usize = 4;
 
 impl Source {
     /// A dense index for tables over `layers` layers, below [`Source::count`].
     #[must_use]
     pub fn index(self) -> usize {
-        3 * self.layer + self.part as usize
+        PARTS * self.layer + self.part as usize
     }
 
     /// Number of indices.
     #[must_use]
     pub fn count(layers: usize) -> usize {
-        3 * layers
+        PARTS * layers
     }
 
     /// The source with this index.
     #[must_use]
     pub fn from_index(index: usize) -> Self {
-        let part = match index % 3 {
+        let part = match index % PARTS {
             0 => Part::Operand,
             1 => Part::Weights,
-            _ => Part::Sums,
+            2 => Part::Sums,
+            _ => Part::Passed,
         };
-        Self { layer: index / 3, part }
+        Self { layer: index / PARTS, part }
     }
 }
 
@@ -57,6 +63,7 @@ impl std::fmt::Display for Source {
             Part::Operand => "inputs",
             Part::Weights => "weights",
             Part::Sums => "sums",
+            Part::Passed => "weights of passed values",
         };
         write!(f, "{part} of affine layer {}", self.layer)
     }
@@ -69,6 +76,8 @@ pub(super) struct Vector {
     pub layer: usize,
     /// Added to a sum (at the product's scale) rather than multiplied.
     pub bias: bool,
+    /// Whether it meets a value that was passed while others were squared.
+    pub passed: bool,
     /// One value for each position.
     pub values: Vec<f64>,
     /// Number of its mask.
@@ -91,7 +100,7 @@ pub(super) struct Skeleton {
 }
 
 impl Skeleton {
-    /// Writes the steps of `layers` with squares between them, for `lanes` samples in a ciphertext.
+    /// Writes the steps of `layers` with squares and passed values between them, for `lanes` samples in a ciphertext.
     ///
     /// The last layer does not rescale: level 0 keeps the scale of its products, so that no rounding is added after the last
     /// product, and one level less is needed.
@@ -109,15 +118,19 @@ impl Skeleton {
                 output: 0,
             },
         };
-        let mut values: Vec<ValueId> = (0..inputs).map(id).collect();
+        let alike = |value| Input { value, passed: false };
+        let mut values: Vec<Input> = (0..inputs).map(|input| alike(id(input))).collect();
         for (index, layer) in layers.iter().enumerate() {
             let last = index + 1 == layers.len();
-            values = writer.linear(index, layer, &values, !last);
-            if !last {
-                values = values.iter().map(|&value| writer.square(index, value)).collect();
-            }
+            let outputs = writer.linear(index, layer, &values, !last).into_iter().enumerate();
+            let next = outputs.map(|(block, value)| match layer.squared {
+                0 => alike(value),
+                squared if block < squared => alike(writer.square(index, value)),
+                _ => Input { value: writer.lower(index, value), passed: true },
+            });
+            values = next.collect();
         }
-        writer.skeleton.output = values.first().copied().unwrap_or(0);
+        writer.skeleton.output = values.first().map_or(0, |input| input.value);
         writer.skeleton
     }
 }
@@ -135,6 +148,14 @@ pub(super) const MOST_ROWS: u8 = 32;
 struct Sharing {
     /// By operands, the first mask and the rows so far.
     open: BTreeMap<Vec<ValueId>, (u32, u8)>,
+}
+
+/// A block of a layer's inputs.
+#[derive(Clone, Copy)]
+struct Input {
+    value: ValueId,
+    /// Whether it was passed while others were squared.
+    passed: bool,
 }
 
 struct Writer {
@@ -191,29 +212,30 @@ impl Writer {
         &mut self,
         layer: usize,
         sum: &RotatedSum,
-        rotated: &[Vec<(usize, ValueId)>],
+        rotated: &[Vec<(usize, Input)>],
         sharing: &mut Sharing,
     ) -> ValueId {
         let operand = |term: &Term| {
             let mut values = rotated.get(term.block).into_iter().flatten();
             values.find(|(baby, _)| *baby == term.baby).map(|&(_, value)| value)
         };
-        let (weights, operands): (Vec<_>, Vec<_>) = sum
+        let (weights, operands): (Vec<_>, Vec<Input>) = sum
             .terms
             .iter()
             .filter_map(|term| operand(term).map(|value| (&term.weights, value)))
             .unzip();
-        let (first, row) = self.row(sharing, &operands);
+        let values: Vec<ValueId> = operands.iter().map(|operand| operand.value).collect();
+        let (first, row) = self.row(sharing, &values);
         let terms = (first..)
             .zip(weights.into_iter().zip(operands))
-            .map(|(mask, (values, value))| {
+            .map(|(mask, (values, Input { value, passed }))| {
                 let values = values.clone();
-                (self.vector(Vector { layer, bias: false, values, mask, row }), value)
+                (self.vector(Vector { layer, bias: false, passed, values, mask, row }), value)
             })
             .collect();
         let bias = sum.bias.as_ref().map(|values| {
-            let mask = self.masks(1);
-            self.vector(Vector { layer, bias: true, values: values.clone(), mask, row })
+            let (mask, values) = (self.masks(1), values.clone());
+            self.vector(Vector { layer, bias: true, passed: false, values, mask, row })
         });
         // Products add no error of their own: that of the weights and operands is theirs.
         self.push(Step::Products { terms, bias }, layer, Part::Weights)
@@ -223,20 +245,25 @@ impl Writer {
         &mut self,
         index: usize,
         layer: &Linear,
-        inputs: &[ValueId],
+        inputs: &[Input],
         rescale: bool,
     ) -> Vec<ValueId> {
-        // For each input block, its rotations as (positions, value).
-        let mut rotated: Vec<Vec<(usize, ValueId)>> = Vec::with_capacity(inputs.len());
+        // For each input block, its rotations by so many positions.
+        let mut rotated: Vec<Vec<(usize, Input)>> = Vec::with_capacity(inputs.len());
         for (block, &input) in inputs.iter().enumerate() {
             let babies = layer.rotations_of(block);
             if !layer.hoisted {
                 rotated.push(vec![(0, input)]);
                 continue;
             }
+            let Input { value: of, passed } = input;
             let by = babies.iter().map(|&baby| self.slots(baby)).collect();
-            let first = self.push(Step::Rotations { of: input, by }, index, Part::Operand);
-            rotated.push(babies.into_iter().zip(first..).collect());
+            // What was passed has the scale of the sums that it comes from.
+            let (layer, part) =
+                if passed { (index - 1, Part::Sums) } else { (index, Part::Operand) };
+            let first = self.push(Step::Rotations { of, by }, layer, part);
+            let values = (first..).map(|value| Input { value, passed });
+            rotated.push(babies.into_iter().zip(values).collect());
         }
 
         let mut outputs = Vec::with_capacity(layer.outputs.len());
@@ -273,5 +300,10 @@ impl Writer {
     fn square(&mut self, layer: usize, of: ValueId) -> ValueId {
         let square = self.push(Step::Square { of }, layer + 1, Part::Operand);
         self.push(Step::Relinearize { of: square, rescale: true }, layer + 1, Part::Operand)
+    }
+
+    /// A value that is not squared, brought to where squares are. That adds no error.
+    fn lower(&mut self, layer: usize, of: ValueId) -> ValueId {
+        self.push(Step::Lower { of }, layer, Part::Sums)
     }
 }

@@ -87,15 +87,54 @@ pub(crate) fn convolution(
     Affine::new(SparseMatrix::from_rows(side * side, rows).unwrap(), bias).unwrap()
 }
 
-pub(crate) fn network(name: &str, shape: &[usize], affines: Vec<Affine>) -> Network {
+/// Affine maps with so many squares after each of them but the last; what is not squared is passed.
+pub(crate) fn partly(
+    name: &str,
+    shape: &[usize],
+    affines: Vec<Affine>,
+    squared: &[usize],
+) -> Network {
+    let mut squares = squared.iter();
     let mut layers = Vec::new();
     for affine in affines {
         if !layers.is_empty() {
-            layers.push(Layer::Square);
+            layers.push(Layer::Square { squared: *squares.next().unwrap() });
         }
         layers.push(Layer::Affine(affine));
     }
     Network::new(name, shape.to_vec(), layers).unwrap()
+}
+
+/// The same values `a` and behind them those of `b`.
+pub(crate) fn stacked(a: &Affine, b: &Affine) -> Affine {
+    let rows =
+        |affine: &Affine| affine.matrix.iter_rows().map(Iterator::collect).collect::<Vec<_>>();
+    let matrix = SparseMatrix::from_rows(a.matrix.cols(), [rows(a), rows(b)].concat()).unwrap();
+    Affine::new(matrix, [a.bias.clone(), b.bias.clone()].concat()).unwrap()
+}
+
+/// x + W·(V·x + b)² + c, twice: what is added goes past the squares.
+pub(crate) fn residual(random: &mut Random, width: usize, hidden: usize) -> Network {
+    let sum = |affine: &Affine, width: usize| {
+        // The squares come first, then what was passed.
+        let hidden = affine.matrix.cols();
+        let row =
+            |row: usize| affine.matrix.row(row).chain([(hidden + row, 1.0)]).collect::<Vec<_>>();
+        let matrix = SparseMatrix::from_rows(hidden + width, (0..width).map(row)).unwrap();
+        Affine::new(matrix, affine.bias.clone()).unwrap()
+    };
+    let mut block = || (dense(random, hidden, width), dense(random, width, hidden));
+    let ((up, down), (up_again, down_again)) = (block(), block());
+    let head = dense(random, 3, width);
+    let begin = stacked(&up, &Affine::identity(width));
+    let middle = sum(&down, width).then(&stacked(&up_again, &Affine::identity(width))).unwrap();
+    let end = sum(&down_again, width).then(&head).unwrap();
+    partly("residual", &[width], vec![begin, middle, end], &[hidden, hidden])
+}
+
+pub(crate) fn network(name: &str, shape: &[usize], affines: Vec<Affine>) -> Network {
+    let squared: Vec<usize> = affines.iter().map(|affine| affine.matrix.rows()).collect();
+    partly(name, shape, affines, &squared)
 }
 
 /// The three networks' shapes.
@@ -168,7 +207,9 @@ pub(crate) fn interpret(
             Step::Square { of } => {
                 values.push(values[*of as usize].iter().map(|x| x * x).collect());
             }
-            Step::Relinearize { of, .. } => values.push(values[*of as usize].clone()),
+            Step::Relinearize { of, .. } | Step::Lower { of } => {
+                values.push(values[*of as usize].clone());
+            }
         }
     }
     values[program.output.value as usize].clone()

@@ -223,7 +223,8 @@ pub fn model(other: bool) -> &'static Model {
 }
 
 fn make_model(seed: u64) -> Model {
-    let layers = vec![affine(8, FEATURES, seed), Layer::Square, affine(4, 8, seed + 10)];
+    let layers =
+        vec![affine(8, FEATURES, seed), Layer::Square { squared: 8 }, affine(4, 8, seed + 10)];
     let network = Network::new(format!("test-{seed}"), vec![FEATURES], layers).unwrap();
     let calibration: Vec<Vec<f64>> = (1..40).map(|n| values(FEATURES, n, 1.0)).collect();
     // Small and fast rather than precise.

@@ -77,7 +77,7 @@ pub enum StepError {
         /// Level of the weight.
         found: u8,
     },
-    /// A weight at another scale than the step's other weights, or a bias at another scale than the product.
+    /// A weight whose product with its value has another scale than the step's first product, or a bias at another scale than the products.
     #[error("weight {weight} has scale {found}, expected exactly {expected}")]
     WeightScale {
         /// The weight.
@@ -86,6 +86,15 @@ pub enum StepError {
         expected: Scale,
         /// The scale it has.
         found: Scale,
+    },
+    /// A level that cannot be left without a rescale.
+    #[error("cannot leave primes of level {level} out")]
+    Lower {
+        /// The level that was to be left.
+        level: u8,
+        /// Why.
+        #[source]
+        error: ParametersError,
     },
     /// A weight or bias of another row than the step's first weight.
     #[error("weight {weight} is of row {found}, expected row {expected}")]

@@ -1,6 +1,6 @@
 //! The verifier refuses every kind of malformed program, and says where.
 
-use adyton_ckks::{KeySource, Security};
+use adyton_ckks::{KeySource, ParametersError, Security};
 
 use super::*;
 use crate::{ModelPrivacy, Step, fixture};
@@ -158,6 +158,50 @@ fn terms_match_exactly() {
     assert!(matches!(error, StepError::Scale { value: 5, .. }));
 }
 
+/// The fixture with what the square takes passed beside it, so that the second layer's products have operands of two scales.
+fn with_passed_value(program: &mut Program) {
+    let square = Scale::pow2(80).div(&Scale::prime(program.parameters.primes[3]));
+    let WeightSpec { level, scale, .. } = program.weights[4].clone();
+    let scale = scale.mul(&square).div(&Scale::pow2(40));
+    program.weights.push(WeightSpec { level, scale, mask: 4, row: 0 });
+    program.steps.insert(6, Step::Lower { of: 6 });
+    program.steps[7] = Step::Products { terms: vec![(4, 8), (5, 9)], bias: None };
+    program.steps[8] = Step::SwitchSum { terms: vec![(10, 12)], rescale: true };
+    program.steps[9] = Step::SwitchSum { terms: vec![(11, 0), (11, 16)], rescale: false };
+    program.output.value += 1;
+}
+
+#[test]
+fn weights_make_up_for_the_scales_of_their_values() {
+    let mut program = fixture::program();
+    with_passed_value(&mut program);
+    let verified = VerifiedProgram::new_insecure_for_tests(program).unwrap();
+    let lowered = verified.value_type(9).unwrap();
+    assert_eq!((lowered.form, lowered.level, &lowered.scale), (Form::Result, 1, &Scale::pow2(40)));
+    assert_ne!(verified.value_type(8).unwrap().scale, lowered.scale);
+
+    let error = step_refusal(7, |program| {
+        with_passed_value(program);
+        program.weights[5].scale = program.weights[4].scale.clone();
+    });
+    assert!(matches!(error, StepError::WeightScale { weight: 5, .. }));
+}
+
+#[test]
+fn levels_are_left_by_results_where_primes_can_be_left_out() {
+    let error = step_refusal(0, |program| program.steps.insert(0, Step::Lower { of: 0 }));
+    assert!(matches!(error, StepError::Form { value: 0, found: Form::Fresh, .. }));
+    let lowest = ParametersError::LowestLevel;
+    let error = step_refusal(9, |program| program.steps.push(Step::Lower { of: 11 }));
+    assert!(matches!(error, StepError::Lower { level: 0, error } if error == lowest));
+    // A level below with a prime of its own is reached by a rescale alone.
+    let error = step_refusal(6, |program| {
+        with_passed_value(program);
+        program.parameters.levels[1] = vec![0, 1, 4];
+    });
+    assert!(matches!(error, StepError::Lower { level: 2, .. }));
+}
+
 #[test]
 fn rotations_are_whole_positions_within_the_ciphertext() {
     let error = step_refusal(0, |program| {
@@ -280,9 +324,10 @@ fn nothing_is_idle() {
         for step in &mut program.steps {
             let shift = |value: &mut ValueId| *value += u32::from(*value > 1);
             match step {
-                Step::Rotations { of, .. } | Step::Square { of } | Step::Relinearize { of, .. } => {
-                    shift(of);
-                }
+                Step::Rotations { of, .. }
+                | Step::Square { of }
+                | Step::Relinearize { of, .. }
+                | Step::Lower { of } => shift(of),
                 Step::Products { terms, .. } => {
                     terms.iter_mut().for_each(|term| shift(&mut term.1))
                 }

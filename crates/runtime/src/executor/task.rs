@@ -68,6 +68,13 @@ impl<B: Backend> Workshop<'_, B> {
                 }
                 other => return Err(self.wrong_form(task, *of, other.form())),
             },
+            Step::Lower { of } => match operand(*of)? {
+                Value::Result(result) => {
+                    let lowered = self.backend.lower(at, result).map_err(fault)?;
+                    vec![vec![Value::Result(lowered)]]
+                }
+                other => return Err(self.wrong_form(task, *of, other.form())),
+            },
         };
         self.check_count(task, &outputs)?;
         Ok(outputs)

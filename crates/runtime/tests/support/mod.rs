@@ -51,7 +51,7 @@ pub(crate) fn interpret(
             Step::Square { of } => {
                 vec![values[*of as usize].iter().map(|slot| slot * slot).collect()]
             }
-            Step::Relinearize { of, .. } => vec![values[*of as usize].clone()],
+            Step::Relinearize { of, .. } | Step::Lower { of } => vec![values[*of as usize].clone()],
         };
         values.extend::<Vec<Vec<f64>>>(outputs);
     }

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+use std::collections::BTreeSet;
+
 use adyton_ckks::{Gadget, Parameters, ParametersLiteral, RingKind, Scale, Security};
 use adyton_program::{
     InputLayout, ModelPrivacy, OutputLayout, Program, Step, ValueId, VerifiedProgram, WeightSpec,
@@ -66,14 +68,14 @@ impl Case {
     /// One dense linear layer: `shifts` diagonals of every input, then one switched sum.
     pub(crate) fn layer(shape: Shape, shifts: u32) -> Self {
         let mut draft = Draft::new(shape, 1);
-        let (weight_scale, _) = draft.weight_scales();
         let operands: Vec<ValueId> = (0..).take(shape.inputs).collect();
         let first = draft.masks(operands.len());
         let terms = (0..shifts)
             .map(|shift| {
                 let row = u8::try_from(shift).unwrap();
                 let weighted = |(mask, &operand): (u32, &ValueId)| {
-                    (draft.weight(&weight_scale, 1e-2, mask, row), operand)
+                    let scale = draft.weight_scale(operand);
+                    (draft.weight(&scale, 1e-2, mask, row), operand)
                 };
                 let terms = (first..).zip(&operands).map(weighted).collect();
                 let sum = draft.push(Step::Products { terms, bias: None })[0];
@@ -106,6 +108,8 @@ struct Draft {
     /// Level and scale of the values that the next layer takes.
     level: u8,
     scale: Scale,
+    /// Values that were not squared: they have the common scale instead.
+    passed: BTreeSet<ValueId>,
 }
 
 impl Draft {
@@ -128,6 +132,7 @@ impl Draft {
             values: u32::try_from(shape.inputs).unwrap(),
             level: u8::try_from(depth).unwrap(),
             scale: Scale::pow2(LOG_SCALE),
+            passed: BTreeSet::new(),
         }
     }
 
@@ -171,11 +176,17 @@ impl Draft {
         u32::try_from(self.weights.len() - 1).unwrap()
     }
 
-    /// The scales of weights and of their products, such that the rescaled product lands on the common scale.
-    fn weight_scales(&self) -> (Scale, Scale) {
+    /// The scale of products, such that a rescaled one lands on the common scale.
+    fn product_scale(&self) -> Scale {
         let factor = Scale::prime(self.literal.primes[usize::from(self.level)]);
-        let product = Scale::pow2(LOG_SCALE).mul(&factor);
-        (product.div(&self.scale), product)
+        Scale::pow2(LOG_SCALE).mul(&factor)
+    }
+
+    /// The scale of a weight that meets this value.
+    fn weight_scale(&self, operand: ValueId) -> Scale {
+        let passed = self.passed.contains(&operand);
+        let scale = if passed { Scale::pow2(LOG_SCALE) } else { self.scale.clone() };
+        self.product_scale().div(&scale)
     }
 
     /// One linear layer in one of the shapes that planners use: rotations on the input side, products by block and shift,
@@ -187,13 +198,17 @@ impl Draft {
                 let step = |draft: &mut Self, of| {
                     let count = 1 + draft.below(3);
                     let by = draft.rotations(count, true);
-                    draft.push(Step::Rotations { of, by })
+                    let rotated = draft.push(Step::Rotations { of, by });
+                    if draft.passed.contains(&of) {
+                        draft.passed.extend(&rotated);
+                    }
+                    rotated
                 };
                 values.iter().flat_map(|&of| step(self, of)).collect()
             }
             false => values.to_vec(),
         };
-        let (weight_scale, product_scale) = self.weight_scales();
+        let product_scale = self.product_scale();
         let shifts = 1 + self.below(3);
         let bound = 1.0 / (f64::from(shifts) * operands.len() as f64);
         let blocks = if last { 1 } else { 1 + self.below(2) };
@@ -207,7 +222,10 @@ impl Draft {
                 let row = if share { u8::try_from(block * shifts + shift).unwrap() } else { 0 };
                 let products = (first..)
                     .zip(&operands)
-                    .map(|(mask, &operand)| (self.weight(&weight_scale, bound, mask, row), operand))
+                    .map(|(mask, &operand)| {
+                        let scale = self.weight_scale(operand);
+                        (self.weight(&scale, bound, mask, row), operand)
+                    })
                     .collect();
                 let own = self.masks(1);
                 let bias = (shift == 0).then(|| self.weight(&product_scale, 0.5, own, row));
@@ -232,12 +250,18 @@ impl Draft {
         outputs
     }
 
+    /// Squares, or values that are merely brought to the squares' level; the first one is a square.
     fn squares(&mut self, values: &[ValueId]) -> Vec<ValueId> {
-        let square = |&of: &ValueId| {
+        let square = |(index, &of): (usize, &ValueId)| {
+            if index > 0 && self.below(2) == 0 {
+                let lowered = self.push(Step::Lower { of })[0];
+                self.passed.insert(lowered);
+                return lowered;
+            }
             let of = self.push(Step::Square { of })[0];
             self.push(Step::Relinearize { of, rescale: true })[0]
         };
-        let squares = values.iter().map(square).collect();
+        let squares = values.iter().enumerate().map(square).collect();
         let factor = Scale::prime(self.literal.primes[usize::from(self.level)]);
         self.scale = self.scale.square().div(&factor);
         self.level -= 1;
