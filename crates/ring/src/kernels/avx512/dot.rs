@@ -1,7 +1,8 @@
 //! Sums of products with one reduction an output.
 //!
-//! Low and high halves of the products have accumulators of their own. A step works on two vectors of
-//! coefficients, so that each operand is read by pairs of cache lines.
+//! Low and high halves of the products have accumulators of their own. A step works on four vectors of coefficients (two where
+//! there are three outputs), so that each operand is read by as many cache lines, and sums need not wait for each other. Sums go by value:
+//! behind a reference the compiler writes every one of them to memory for every term.
 
 use std::arch::x86_64::*;
 
@@ -50,7 +51,11 @@ impl Step {
             // SAFETY: the caller's promise.
             unsafe {
                 let x = x.as_mut_ptr().add(self.start + v * LANES).cast();
-                _mm512_mask_storeu_epi64(x, self.mask, value);
+                if V > 1 {
+                    _mm512_storeu_epi64(x, value);
+                } else {
+                    _mm512_mask_storeu_epi64(x, self.mask, value);
+                }
             }
         }
     }
@@ -58,34 +63,35 @@ impl Step {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn accumulate<const V: usize>(sums: &mut Sums<V>, x: &[__m512i; V], y: &[__m512i; V]) {
-    for (([low, high], &x), &y) in sums.iter_mut().zip(x).zip(y) {
-        *low = _mm512_madd52lo_epu64(*low, x, y);
-        *high = _mm512_madd52hi_epu64(*high, x, y);
+fn accumulate<const V: usize>(mut sums: Sums<V>, x: [__m512i; V], y: [__m512i; V]) -> Sums<V> {
+    for v in 0..V {
+        sums[v] = [
+            _mm512_madd52lo_epu64(sums[v][0], x[v], y[v]),
+            _mm512_madd52hi_epu64(sums[v][1], x[v], y[v]),
+        ];
     }
+    sums
 }
 
 /// A kind of term, as a sum's inner loop sees it.
 trait Term<const OUTS: usize> {
-    /// Adds the term's products to the sums of each output.
+    /// The sums of each output with the term's products.
     ///
     /// # Safety
     /// The processor has the features; the slices hold the words of the step.
-    unsafe fn accumulate<const V: usize>(&self, step: Step, sums: &mut [Sums<V>; OUTS]);
+    unsafe fn add<const V: usize>(&self, step: Step, sums: [Sums<V>; OUTS]) -> [Sums<V>; OUTS];
 }
 
 impl Term<3> for PairTerm<'_> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    unsafe fn accumulate<const V: usize>(&self, step: Step, sums: &mut [Sums<V>; 3]) {
+    unsafe fn add<const V: usize>(&self, step: Step, [bb, ab, aa]: [Sums<V>; 3]) -> [Sums<V>; 3] {
         // SAFETY: the caller's promise.
         unsafe {
             let (b, a) = (step.load::<V>(self.b), step.load::<V>(self.a));
             let (b2, a2) = (step.load::<V>(self.b2), step.load::<V>(self.a2));
-            accumulate(&mut sums[0], &b, &b2);
-            accumulate(&mut sums[1], &a, &b2);
-            accumulate(&mut sums[1], &b, &a2);
-            accumulate(&mut sums[2], &a, &a2);
+            let ab = accumulate(accumulate(ab, a, b2), b, a2);
+            [accumulate(bb, b, b2), ab, accumulate(aa, a, a2)]
         }
     }
 }
@@ -93,12 +99,11 @@ impl Term<3> for PairTerm<'_> {
 impl Term<2> for SingleTerm<'_> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-    unsafe fn accumulate<const V: usize>(&self, step: Step, sums: &mut [Sums<V>; 2]) {
+    unsafe fn add<const V: usize>(&self, step: Step, [b, a]: [Sums<V>; 2]) -> [Sums<V>; 2] {
         // SAFETY: the caller's promise.
         unsafe {
             let w = step.load::<V>(self.w);
-            accumulate(&mut sums[0], &w, &step.load::<V>(self.b));
-            accumulate(&mut sums[1], &w, &step.load::<V>(self.a));
+            [accumulate(b, w, step.load::<V>(self.b)), accumulate(a, w, step.load::<V>(self.a))]
         }
     }
 }
@@ -115,38 +120,35 @@ unsafe fn step<const OUTS: usize, const V: usize, const ADD: bool, T: Term<OUTS>
     outs: &mut [&mut [u64]; OUTS],
     step: Step,
 ) {
-    let mut sums: [Sums<V>; OUTS] = [[[_mm512_setzero_si512(); 2]; V]; OUTS];
+    let zero = _mm512_setzero_si512();
+    let mut sums: [Sums<V>; OUTS] = [[[zero; 2]; V]; OUTS];
     if ADD {
-        for (sums, out) in sums.iter_mut().zip(outs.iter()) {
+        for out in 0..OUTS {
             // SAFETY: the caller's promise.
-            let start = unsafe { step.load::<V>(out) };
-            for (sum, start) in sums.iter_mut().zip(start) {
-                sum[0] = start;
-            }
+            sums[out] = unsafe { step.load::<V>(outs[out]) }.map(|start| [start, zero]);
         }
     }
     let mut groups = terms.chunks(MAX_LAZY_TERMS).peekable();
     while let Some(group) = groups.next() {
         for term in group {
             // SAFETY: the caller's promise; this function has the features.
-            unsafe { term.accumulate(step, &mut sums) };
+            sums = unsafe { term.add(step, sums) };
         }
         if groups.peek().is_some() {
-            for [low, high] in sums.iter_mut().flatten() {
-                (*low, *high) = (c.reduce_sum(*low, *high), _mm512_setzero_si512());
-            }
+            sums = sums.map(|sums| sums.map(|[low, high]| [c.reduce_sum(low, high), zero]));
         }
     }
-    for (sums, out) in sums.iter().zip(outs) {
-        let values = std::array::from_fn(|v| c.reduce_sum(sums[v][0], sums[v][1]));
+    for out in 0..OUTS {
+        let values = sums[out].map(|[low, high]| c.reduce_sum(low, high));
         // SAFETY: the caller's promise.
-        unsafe { step.store::<V>(out, values) };
+        unsafe { step.store::<V>(outs[out], values) };
     }
 }
 
+/// The whole sum, `V` vectors a step.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn dot<const OUTS: usize, const ADD: bool, T: Term<OUTS>>(
+fn dot<const OUTS: usize, const V: usize, const ADD: bool, T: Term<OUTS>>(
     m: &Modulus,
     terms: Checked<'_, T>,
     mut outs: [&mut [u64]; OUTS],
@@ -156,22 +158,17 @@ fn dot<const OUTS: usize, const ADD: bool, T: Term<OUTS>>(
     // The terms' slices have this length by the type; the outputs had better have it too.
     let len = outs.iter().fold(len, |len, out| len.min(out.len()));
     let mut start = 0;
-    while start + 2 * LANES <= len {
+    while start + V * LANES <= len {
         let at = Step { start, mask: 0xff };
         // SAFETY: no slice is shorter than len, where every step ends at the latest.
-        unsafe { step::<OUTS, 2, ADD, T>(&c, terms, &mut outs, at) };
-        start += 2 * LANES;
+        unsafe { step::<OUTS, V, ADD, T>(&c, terms, &mut outs, at) };
+        start += V * LANES;
     }
-    if start + LANES <= len {
-        let at = Step { start, mask: 0xff };
-        // SAFETY: as above.
-        unsafe { step::<OUTS, 1, ADD, T>(&c, terms, &mut outs, at) };
-        start += LANES;
-    }
-    if start < len {
-        let at = Step { start, mask: tail_mask(len) };
+    while start < len {
+        let mask = if start + LANES <= len { 0xff } else { tail_mask(len) };
         // SAFETY: as above; the mask ends at len.
-        unsafe { step::<OUTS, 1, ADD, T>(&c, terms, &mut outs, at) };
+        unsafe { step::<OUTS, 1, ADD, T>(&c, terms, &mut outs, Step { start, mask }) };
+        start += LANES;
     }
 }
 
@@ -181,7 +178,7 @@ pub(super) fn dot3<const ADD: bool>(
     terms: Checked<'_, PairTerm<'_>>,
     outs: [&mut [u64]; 3],
 ) {
-    dot::<3, ADD, _>(m, terms, outs);
+    dot::<3, 2, ADD, _>(m, terms, outs);
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
@@ -190,7 +187,34 @@ pub(super) fn dot2<const ADD: bool>(
     terms: Checked<'_, SingleTerm<'_>>,
     outs: [&mut [u64]; 2],
 ) {
-    dot::<2, ADD, _>(m, terms, outs);
+    dot::<2, 4, ADD, _>(m, terms, outs);
+}
+
+/// One step of a linear combination.
+///
+/// # Safety
+/// `out` and all of `x` hold the words of the step.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+unsafe fn combine_step<const V: usize, const OWN: bool>(
+    constants: &Constants,
+    [c, f_own]: [__m512i; 2],
+    (f, x): (&[u64], &[&[u64]]),
+    out: &mut [u64],
+    step: Step,
+) {
+    let mut sums: Sums<V> = [[c, _mm512_setzero_si512()]; V];
+    if OWN {
+        // SAFETY: the caller's promise.
+        sums = accumulate(sums, [f_own; V], unsafe { step.load(out) });
+    }
+    for (&f, x) in f.iter().zip(x) {
+        // SAFETY: the caller's promise.
+        sums = accumulate(sums, [splat(f); V], unsafe { step.load(x) });
+    }
+    let values = sums.map(|[low, high]| constants.reduce_sum(low, high));
+    // SAFETY: the caller's promise.
+    unsafe { step.store(out, values) };
 }
 
 /// `out = c + f_own·out + Σ f_k·x_k`, the second term only if `OWN`.
@@ -203,22 +227,19 @@ pub(super) fn combine<const OWN: bool>(
     x: &[&[u64]],
     out: &mut [u64],
 ) {
-    let (constants, c, f_own) = (Constants::new(m), splat(c), splat(f_own));
+    let (constants, own) = (Constants::new(m), [splat(c), splat(f_own)]);
     let len = x.iter().fold(out.len(), |len, x| len.min(x.len()));
-    for start in (0..len).step_by(LANES) {
+    let mut start = 0;
+    while start + 4 * LANES <= len {
+        let at = Step { start, mask: 0xff };
+        // SAFETY: no slice is shorter than len, where every step ends at the latest.
+        unsafe { combine_step::<4, OWN>(&constants, own, (f, x), out, at) };
+        start += 4 * LANES;
+    }
+    while start < len {
         let mask = if start + LANES <= len { 0xff } else { tail_mask(len) };
-        let at = Step { start, mask };
-        let mut sums: Sums<1> = [[c, _mm512_setzero_si512()]];
-        if OWN {
-            // SAFETY: the mask keeps the step within len, which no slice is shorter than.
-            accumulate(&mut sums, &[f_own], &unsafe { at.load(out) });
-        }
-        for (&f, x) in f.iter().zip(x) {
-            // SAFETY: as above.
-            accumulate(&mut sums, &[splat(f)], &unsafe { at.load(x) });
-        }
-        let [[low, high]] = sums;
-        // SAFETY: as above.
-        unsafe { at.store(out, [constants.reduce_sum(low, high)]) };
+        // SAFETY: as above; the mask ends at len.
+        unsafe { combine_step::<1, OWN>(&constants, own, (f, x), out, Step { start, mask }) };
+        start += LANES;
     }
 }

@@ -102,49 +102,57 @@ unsafe fn multiply<const R: usize, const G: usize>(
     outs: &mut [&mut [[&mut [u64]; 2]]],
 ) {
     let Block { rows, operands, terms, at, next } = block;
+    let rows: [*const u64; R] = std::array::from_fn(|row| rows[row].as_ptr());
+    let operands = operands.as_ptr();
     let mut sums: [[Sums; G]; R] = [[[[_mm512_setzero_si512(); 2]; 2]; G]; R];
     // SAFETY: the caller's promise: every load and store is of a term below `terms` or at `at`. Fetching is a hint at any address.
     unsafe {
         for first in (0..terms).step_by(MAX_LAZY_TERMS) {
             if first > 0 {
-                for [low, high] in sums.iter_mut().flatten().flatten() {
-                    (*low, *high) = (c.reduce_sum(*low, *high), _mm512_setzero_si512());
-                }
+                sums = sums.map(|sums| {
+                    sums.map(|sums| {
+                        sums.map(|[low, high]| [c.reduce_sum(low, high), _mm512_setzero_si512()])
+                    })
+                });
             }
             for term in first..terms.min(first + MAX_LAZY_TERMS) {
-                let weights: [*const u64; R] =
-                    std::array::from_fn(|row| rows[row].as_ptr().add(term * LANES));
-                let w = weights.map(|weight| load(weight));
+                let mut w = [_mm512_setzero_si512(); R];
+                for row in 0..R {
+                    w[row] = load(rows[row].add(term * LANES));
+                }
                 for group in 0..G {
-                    let x = operands.as_ptr().add((group * terms + term) * 2 * LANES);
+                    let x = operands.add((group * terms + term) * 2 * LANES);
                     let x = [load(x), load(x.add(LANES))];
-                    for (sums, w) in sums.iter_mut().zip(w) {
-                        accumulate(&mut sums[group], w, x);
+                    for row in 0..R {
+                        sums[row][group] = accumulate(sums[row][group], w[row], x);
                     }
                 }
-                if next.contains(&term) {
-                    for weight in weights {
-                        _mm_prefetch::<_MM_HINT_T1>(weight.wrapping_add(terms * LANES).cast());
+                if term.wrapping_sub(next.start) < next.end - next.start {
+                    for row in rows {
+                        _mm_prefetch::<_MM_HINT_T1>(
+                            row.wrapping_add((terms + term) * LANES).cast(),
+                        );
                     }
                 }
             }
         }
-        for (sums, outs) in sums.iter().zip(outs) {
-            for (sums, outs) in sums.iter().zip(outs.iter_mut()) {
-                for ([low, high], out) in sums.iter().zip(outs) {
-                    store(out.as_mut_ptr().add(at), c.reduce_sum(*low, *high));
+        for row in 0..R {
+            for group in 0..G {
+                for (component, out) in outs[row][group].iter_mut().enumerate() {
+                    let [low, high] = sums[row][group][component];
+                    store(out.as_mut_ptr().add(at), c.reduce_sum(low, high));
                 }
             }
         }
     }
 }
 
-/// The products of a weight with both components of an operand.
+/// Adds the products of a weight with both components of an operand.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-fn accumulate(sums: &mut Sums, w: __m512i, x: [__m512i; 2]) {
-    for ([low, high], x) in sums.iter_mut().zip(x) {
-        *low = _mm512_madd52lo_epu64(*low, w, x);
-        *high = _mm512_madd52hi_epu64(*high, w, x);
-    }
+fn accumulate([b, a]: Sums, w: __m512i, x: [__m512i; 2]) -> Sums {
+    [
+        [_mm512_madd52lo_epu64(b[0], w, x[0]), _mm512_madd52hi_epu64(b[1], w, x[0])],
+        [_mm512_madd52lo_epu64(a[0], w, x[1]), _mm512_madd52hi_epu64(a[1], w, x[1])],
+    ]
 }
