@@ -154,7 +154,11 @@ fn found(places: &Places) -> Result<Box<dyn Platform>, PlatformError> {
         return open(*name, places);
     }
     if places.tsm.exists() {
-        return Ok(Box::new(Hardware::new(Tsm::open(&places.tsm)?)?));
+        match Tsm::open(&places.tsm) {
+            // The kernel has the folder in ordinary guests too.
+            Err(PlatformError::Missing(_)) => {}
+            opened => return Ok(Box::new(Hardware::new(opened?)?)),
+        }
     }
     if places.tpm.exists() {
         return open(PlatformName::Tpm, places);
@@ -198,7 +202,14 @@ mod tests {
         assert!(error.to_string().contains("offers no platform"), "{error}");
         std::fs::write(root.join("tpm"), b"").unwrap();
         assert_eq!(kind().unwrap(), "tpm");
+        // The kernel's folder alone is no guest; a guest of an unknown kind is told, and not taken for less.
+        std::fs::create_dir(root.join("tsm")).unwrap();
+        assert_eq!(kind().unwrap(), "tpm");
+        let error = open(PlatformName::Tdx, &places(root)).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("no provider"), "{error}");
         std::fs::create_dir_all(root.join("tsm/adyton-enclave")).unwrap();
+        std::fs::write(root.join("tsm/adyton-enclave/provider"), "arm_cca_guest\n").unwrap();
+        assert!(kind().is_err());
         std::fs::write(root.join("tsm/adyton-enclave/provider"), "tdx_guest\n").unwrap();
         assert_eq!(kind().unwrap(), "tdx");
         let platform = open(PlatformName::Tdx, &places(root)).unwrap();

@@ -28,15 +28,25 @@ impl Tsm {
     /// Makes an entry below `root`, which is [`ROOT`] but for tests.
     ///
     /// # Errors
-    /// [`PlatformError`] where the kernel lets none be made, or names a guest of an unknown kind.
+    /// [`PlatformError::Missing`] where the kernel has the folder and nothing that makes reports; another one where it lets no entry be
+    /// made, or names a guest of an unknown kind.
     pub(crate) fn open(root: &Path) -> Result<Self, PlatformError> {
         let entry = root.join(ENTRY);
         match std::fs::create_dir(&entry) {
             // Left by an earlier process; the generation tells if it still writes.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            // What Linux answers while no driver of a guest has registered.
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+                return Err(without_provider(root));
+            }
             made => made.map_err(io("make an entry in the kernel's report folder"))?,
         }
-        let provider = file::line(&entry.join("provider"))?;
+        let provider = entry.join("provider");
+        if !provider.exists() {
+            let _ = std::fs::remove_dir(&entry);
+            return Err(without_provider(root));
+        }
+        let provider = file::line(&provider)?;
         let kind = match provider.as_str() {
             "sev_guest" => "sev-snp",
             "tdx_guest" => "tdx",
@@ -81,6 +91,13 @@ impl Tsm {
         }
         Ok((self.generation()? == before.wrapping_add(1)).then_some(report))
     }
+}
+
+fn without_provider(root: &Path) -> PlatformError {
+    PlatformError::Missing(format!(
+        "the kernel has {} and no provider of reports behind it: is this a confidential guest, with its module (sev-guest, tdx-guest) loaded?",
+        root.display()
+    ))
 }
 
 impl EvidenceProvider for Tsm {
@@ -214,5 +231,8 @@ mod tests {
         let error = Tsm::open(kernel.folder.path()).unwrap_err();
         assert!(error.to_string().contains("arm_cca_guest"), "{error}");
         assert!(Tsm::open(&kernel.folder.path().join("absent")).is_err());
+        let empty = tempfile::tempdir().unwrap();
+        assert!(matches!(Tsm::open(empty.path()), Err(PlatformError::Missing(_))));
+        assert!(!empty.path().join(ENTRY).exists());
     }
 }

@@ -46,7 +46,7 @@ pub use clock::{Clock, SystemClock};
 #[cfg(adyton_attacks)]
 pub use defences::{Defence, Defences};
 pub use log::{Field, Level, log};
-pub use os::{Hardening, harden};
+pub use os::{Hardening, close_inherited, harden};
 pub use plan::PlanError;
 pub use restart::{Restart, UnknownRestart};
 pub use sandbox::{Sandbox, SandboxError};

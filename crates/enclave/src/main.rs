@@ -9,7 +9,7 @@ use std::sync::Arc;
 use adyton_attest::{Places, Platform, PlatformName};
 use adyton_enclave::{
     Enclave, Field, Hardening, Level, Listener, Restart, Sandbox, StateFile, SystemClock, VERSION,
-    harden, log, serve,
+    close_inherited, harden, log, serve,
 };
 use adyton_wire::Address;
 use lexopt::prelude::{Long, Short, ValueExt};
@@ -196,9 +196,10 @@ fn shut_in(
     Ok(())
 }
 
-/// The order matters: what must be open is opened, then the process shuts itself in, and only then anything is read that
+/// The order matters: what somebody else had open is closed, what must be open is opened, then the process shuts itself in, and only then anything is read that
 /// a host may have written.
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    close_inherited();
     let hardening = harden();
     report(&hardening);
     let state = StateFile::claim(&arguments.state)?;

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "locked memory and resource figures are system calls")]
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
@@ -72,6 +73,32 @@ impl Drop for LockedRegion {
         self.bytes_mut().zeroize();
         // SAFETY: the range was mapped by `new`, and nothing refers to it after this.
         unsafe { libc::munmap(self.start.as_ptr().cast(), REGION) };
+    }
+}
+
+/// First descriptor after the standard ones.
+const FIRST_OF_OURS: libc::c_uint = 3;
+/// Descriptors looked at one by one where the kernel cannot close them all at once.
+const MANY: libc::c_int = 1 << 16;
+
+/// Closes every file that the process inherited: standard input and output lead nowhere from here on, standard error stays for the log. Call
+/// it before the process opens anything of its own, which it would close as well.
+pub fn close_inherited() {
+    // A machine without /dev/null keeps these two: nothing here reads or writes them.
+    if let Ok(nothing) = File::options().read(true).write(true).open("/dev/null") {
+        for standard in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
+            // SAFETY: both are open, and what `standard` was is nobody's property.
+            unsafe { libc::dup2(nothing.as_raw_fd(), standard) };
+        }
+    }
+    // SAFETY: by contract nothing in this process owns any of these descriptors.
+    let closed = unsafe { libc::close_range(FIRST_OF_OURS, libc::c_uint::MAX, 0) } == 0;
+    if !closed {
+        // Linux before 5.9, or none (Gramine).
+        for descriptor in FIRST_OF_OURS.cast_signed()..MANY {
+            // SAFETY: as above; closing what is not open does nothing.
+            unsafe { libc::close(descriptor) };
+        }
     }
 }
 

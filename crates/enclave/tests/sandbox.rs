@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use adyton_enclave::{Listener, Sandbox, harden};
+use adyton_enclave::{Listener, Sandbox, close_inherited, harden};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_adyton-enclave");
 const ATTEMPT: &str = "ADYTON_TEST_ATTEMPT";
@@ -175,6 +176,11 @@ fn attempt() {
         println!("attempted: {name}");
         return;
     }
+    if name == "inherited" {
+        closes_what_it_inherited();
+        println!("attempted: {name}");
+        return;
+    }
     assert!(harden().undumpable);
     let address = format!("unix:{}", folder.join("socket").display()).parse().unwrap();
     let listener = Listener::bind(&address).unwrap();
@@ -202,6 +208,35 @@ fn attempt() {
     println!("attempted: {name}");
 }
 
+/// Where [`inside`] leaves a file open for the process that it starts.
+const INHERITED: libc::c_int = 200;
+
+fn is_open(descriptor: libc::c_int) -> bool {
+    // SAFETY: asks for a flag of a descriptor, whether it is one or not.
+    unsafe { libc::fcntl(descriptor, libc::F_GETFD) >= 0 }
+}
+
+/// A process that is handed an open file reads it, until it closes what it inherited; then it has its standard streams alone.
+fn closes_what_it_inherited() {
+    let mut read = [0; 8];
+    // SAFETY: writes at most as many bytes as there is room for.
+    let length = unsafe { libc::read(INHERITED, read.as_mut_ptr().cast(), read.len()) };
+    assert_eq!((length, read), (8, *b"contents"));
+    // The test's own output goes on by a copy that is made anew below.
+    // SAFETY: the new descriptor is nobody's.
+    let output = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_DUPFD, 0) };
+    assert!(output >= 0);
+    // SAFETY: standard error is open; 2 is kept, so it lends the output a place to survive.
+    assert_eq!(unsafe { libc::dup2(output, libc::STDERR_FILENO) }, libc::STDERR_FILENO);
+    close_inherited();
+    let open: Vec<_> = (0..1024).filter(|&descriptor| is_open(descriptor)).collect();
+    assert_eq!(open, [0, 1, 2]);
+    let mut byte = [0; 1];
+    assert_eq!(io::stdin().read(&mut byte).unwrap(), 0);
+    // SAFETY: both are open.
+    assert_eq!(unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) }, 1);
+}
+
 fn inside(name: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
@@ -209,7 +244,14 @@ fn inside(name: &str) {
     for file in ["file", "spare", "platform/inblob"] {
         std::fs::write(path.join(file), b"contents").unwrap();
     }
-    let output = Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let lent = File::open(path.join("file")).unwrap();
+    let descriptor = lent.as_raw_fd();
+    // SAFETY: between fork and exec one descriptor is copied.
+    unsafe {
+        command.pre_exec(move || answer(libc::dup2(descriptor, INHERITED).into()));
+    }
+    let output = command
         .args(["attempt", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env(ATTEMPT, name)
         .env(FOLDER, path)
@@ -228,6 +270,11 @@ fn what_is_forbidden_works_outside_and_not_inside() {
     for (name, _) in FORBIDDEN {
         inside(name);
     }
+}
+
+#[test]
+fn nothing_that_was_inherited_stays_open() {
+    inside("inherited");
 }
 
 #[test]
