@@ -2,13 +2,15 @@
 
 mod audit;
 mod owners;
+mod release;
 mod runs;
 mod trust;
 
 pub(crate) use audit::{Audit, AuditCommand, AuditRun, EnclaveKey};
 pub(crate) use owners::{
-    Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, OutputForm, Publish,
+    Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, Publish,
 };
+pub(crate) use release::{OutputForm, Release};
 #[cfg(feature = "simulated")]
 pub(crate) use runs::{Bench, Demo};
 pub(crate) use runs::{Compile, Inspect, Measure, Objective, Privacy};
@@ -55,7 +57,7 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Fetch, show and verify an enclave's evidence
     Evidence(Evidence),
-    /// Make, explain and hash policies: what an owner accepts of hardware evidence
+    /// Make, explain and hash policies of evidence; explain what a release policy may leak
     Policy(Policy),
     /// Print the digests of an enclave's program, and what evidence of it must name
     Measure(Measure),

@@ -25,6 +25,7 @@ mod policy;
 mod process;
 mod program_files;
 mod progress;
+mod release;
 mod samples;
 mod shipped;
 

@@ -1,24 +1,25 @@
 //! `adyton policy`.
 
 use crate::appraisal;
-use crate::args::{Policy as Arguments, PolicyCommand, PolicyNew};
+use crate::args::{Policy as Arguments, PolicyCommand, PolicyNew, Release};
 use crate::error::CliError;
-use crate::output;
+use crate::release::{self, LeakReport};
+use crate::{output, program_files};
 use adyton_appraise::{MAX_EVIDENCE, Policy, Verdict, appraise};
+use adyton_program::VerifiedProgram;
+use adyton_program::limits::MAX_PROGRAM_BYTES;
+use adyton_wire::ProgramId;
 use serde::Serialize;
+use std::path::Path;
 
 /// Runs one of the policy commands.
 pub(crate) fn run(args: &Arguments) -> Result<(), CliError> {
     match &args.command {
         PolicyCommand::New(new) => make(new, args.json),
-        PolicyCommand::Explain { file } => {
-            let policy = appraisal::policy(file)?;
-            let (hash, explanation) = (hash(&policy)?, policy.explain());
-            if args.json {
-                return output::json(&Explained { hash, explanation });
-            }
-            output::text(&format!("policy {hash}\n{}", explanation.join("\n")))
-        }
+        PolicyCommand::Explain { file, release } => match program_of(file)? {
+            Some(program) => explain_release(release, &program, args.json),
+            None => explain(file, args.json),
+        },
         PolicyCommand::Hash { file } => {
             let hash = hash(&appraisal::policy(file)?)?;
             if args.json { output::json(&Hashed { hash }) } else { output::text(&hash) }
@@ -32,9 +33,47 @@ struct Explained {
     explanation: Vec<String>,
 }
 
+/// A release policy over a program.
+#[derive(Serialize)]
+struct ExplainedRelease {
+    program: String,
+    #[serde(flatten)]
+    leak: LeakReport,
+    explanation: Vec<String>,
+}
+
 #[derive(Serialize)]
 struct Hashed {
     hash: String,
+}
+
+fn explain(file: &Path, json: bool) -> Result<(), CliError> {
+    let policy = appraisal::policy(file)?;
+    let (hash, explanation) = (hash(&policy)?, policy.explain());
+    if json {
+        return output::json(&Explained { hash, explanation });
+    }
+    output::text(&format!("policy {hash}\n{}", explanation.join("\n")))
+}
+
+/// The program, if `path` is one or a compiled directory. A policy is JSON text, which no program begins with.
+fn program_of(path: &Path) -> Result<Option<VerifiedProgram>, CliError> {
+    if path.is_dir() {
+        return program_files::load_program(&path.join(program_files::PROGRAM)).map(Some);
+    }
+    let is_policy = appraisal::read(path, MAX_PROGRAM_BYTES)?.trim_ascii_start().starts_with(b"{");
+    if is_policy { Ok(None) } else { program_files::load_program(path).map(Some) }
+}
+
+fn explain_release(flags: &Release, program: &VerifiedProgram, json: bool) -> Result<(), CliError> {
+    release::check(flags, program)?;
+    let leak = LeakReport::new(&release::policy(flags)?, program);
+    let explanation = leak.sentences();
+    if json {
+        let program = ProgramId(program.id()).to_string();
+        return output::json(&ExplainedRelease { program, leak, explanation });
+    }
+    output::text(&explanation.join("\n"))
 }
 
 fn hash(policy: &Policy) -> Result<String, CliError> {

@@ -111,6 +111,38 @@ fn policies_are_made_explained_and_hashed() {
 }
 
 #[test]
+fn a_release_policy_is_explained_over_its_program() {
+    let scratch = tempfile::tempdir().unwrap();
+    let network =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../compiler/tests/models/conv_batch_norm_square");
+    let (onnx, inputs) = (format!("{network}.onnx"), format!("{network}.inputs.npy"));
+    let compile = ["compile", &onnx, "--calibrate", &inputs, "-o", "net"];
+    assert!(adyton(scratch.path(), &compile).status.success());
+    let explain = |more: &[&str]| {
+        let output = adyton(scratch.path(), &[&["policy", "explain"][..], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output
+    };
+    let plain = json(&explain(&["net", "--json"]));
+    assert_eq!(plain["model_key_within_reach"], true, "{plain}");
+    assert_eq!(plain["explanation"].as_array().unwrap().len(), 5);
+    let bits = |report: &Value, name: &str| report[name].as_u64().unwrap();
+    assert!(bits(&plain, "bits_per_sample") < bits(&plain, "bits_per_query"));
+    assert!(bits(&plain, "bits_per_query") <= bits(&plain, "bits_per_session"));
+    // The program's file alone does; a ledger below the key's entropy leaves the key undetermined.
+    let small = ["net/program.adyton", "--output", "label", "--bits-total", "2000", "--json"];
+    let small = json(&explain(&small));
+    assert_eq!(small["model_key_within_reach"], false, "{small}");
+    assert_eq!((bits(&small, "bits_total"), &small["program"]), (2000, &plain["program"]));
+    let key = "11".repeat(32);
+    let audited = explain(&["net", "--audit-rate", "0.1", "--auditor", &key]);
+    let text = String::from_utf8(audited.stdout).unwrap();
+    assert!(text.contains("before an audit catches it (rate 0.1)"), "{text}");
+    let too_many = ["policy", "explain", "net", "--output", "top-k:60000:8"];
+    assert!(!adyton(scratch.path(), &too_many).status.success());
+}
+
+#[test]
 fn without_a_policy_nothing_is_accepted() {
     let quote = vectors().join("intel-tdx/tdx_quote_v4.bin");
     let quote = quote.to_str().unwrap();

@@ -1,5 +1,6 @@
 //! Commands of the two owners.
 
+use super::release::Release;
 use super::trust::{Answering, Trust};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -14,6 +15,30 @@ pub(crate) struct Connection {
     /// PEM file with the authority that signed the host's TLS certificate
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_ca: Option<PathBuf>,
+}
+
+/// [`Connection`], with the address in front of the options.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Reach {
+    /// The host's address, as in `http://127.0.0.1:7700` or `https://host.example:7700`
+    #[arg(value_name = "HOST", required_unless_present = "named")]
+    address: Option<String>,
+
+    /// The same as an option, for a HOST that is not given
+    #[arg(id = "named", long = "host", value_name = "URL", env = "ADYTON_HOST")]
+    named: Option<String>,
+
+    /// PEM file with the authority that signed the host's TLS certificate
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+}
+
+impl Reach {
+    pub(crate) fn connection(&self) -> Connection {
+        // The parser demands one of them.
+        let host = self.address.clone().or_else(|| self.named.clone()).unwrap_or_default();
+        Connection { host, tls_ca: self.tls_ca.clone() }
+    }
 }
 
 /// Model owner: register a deployment with an attested enclave and upload the encrypted weights.
@@ -44,49 +69,8 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "FILE", default_value = "model-owner.identity")]
     pub(crate) identity: PathBuf,
 
-    /// Admit this data owner (public key in hex), or `any`; may be repeated. Without it nobody is admitted
-    #[arg(long = "allow-owner", value_name = "KEY|any")]
-    pub(crate) allow_owners: Vec<String>,
-
-    /// Jobs of all data owners together
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    pub(crate) max_jobs: u32,
-
-    /// Jobs of one data owner
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub(crate) max_jobs_per_owner: u32,
-
-    /// Sessions of one data owner
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    pub(crate) max_sessions_per_owner: u32,
-
-    /// Result ciphertexts that one session may release; more of them need more flooding noise
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub(crate) max_ciphertexts: u32,
-
-    /// Bits of results that one session may learn (the ledger)
-    #[arg(long, value_name = "BITS", default_value_t = 1_000_000_000)]
-    pub(crate) bits_per_session: u64,
-
-    /// Bits of results that the deployment may release in all
-    #[arg(long, value_name = "BITS", default_value_t = 1_000_000_000_000)]
-    pub(crate) bits_total: u64,
-
-    /// Share of jobs that an auditor executes again before they are released, 0 to 1; goes with --auditor
-    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
-    pub(crate) audit_rate: f64,
-
-    /// The auditor's public key (hex, as `adyton keygen` prints it)
-    #[arg(long, value_name = "KEY")]
-    pub(crate) auditor: Option<String>,
-
-    /// Days until the deployment expires
-    #[arg(long, value_name = "DAYS", default_value_t = 90)]
-    pub(crate) expires_in_days: u32,
-
-    /// What is released: `logits:BITS` (rounded to that many bits over the output range), `label`, or `top-k:K:BITS`
-    #[arg(long, value_name = "FORM", default_value = "logits:16")]
-    pub(crate) output: OutputForm,
+    #[command(flatten)]
+    pub(crate) release: Release,
 
     /// Number of the model key; a new number makes a new key (renewal), and a new deployment
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -95,49 +79,6 @@ pub(crate) struct Publish {
     /// Print the result as one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// The form in which the enclave releases results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OutputForm {
-    /// Every output, rounded to this many bits over ± the program's output range.
-    Logits { bits: u8 },
-    /// The k largest outputs, rounded so, with their indices.
-    TopK { k: u16, bits: u8 },
-    /// The index of the largest output.
-    Label,
-}
-
-impl std::str::FromStr for OutputForm {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const FORMS: &str = "one of `logits:BITS` (2 to 30), `label`, `top-k:K:BITS`";
-        let bits = |text: &str| match text.parse() {
-            Ok(bits @ 2..=30) => Ok(bits),
-            _ => Err(format!("`{text}` is not a number of bits from 2 to 30; expected {FORMS}")),
-        };
-        let parts: Vec<&str> = text.split(':').collect();
-        match parts.as_slice() {
-            ["label"] => Ok(Self::Label),
-            ["logits", b] => Ok(Self::Logits { bits: bits(b)? }),
-            ["top-k", k, b] => match k.parse() {
-                Ok(k @ 1..) => Ok(Self::TopK { k, bits: bits(b)? }),
-                _ => Err(format!("`{k}` is not a count; expected {FORMS}")),
-            },
-            _ => Err(format!("expected {FORMS}")),
-        }
-    }
-}
-
-impl std::fmt::Display for OutputForm {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Logits { bits } => write!(f, "logits:{bits}"),
-            Self::TopK { k, bits } => write!(f, "top-k:{k}:{bits}"),
-            Self::Label => f.write_str("label"),
-        }
-    }
 }
 
 /// What `infer` prints.
@@ -232,7 +173,7 @@ pub(crate) struct Infer {
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
-  adyton evidence fetch --host http://127.0.0.1:7700 -o evidence.adyton
+  adyton evidence fetch http://127.0.0.1:7700 -o evidence.adyton
   adyton evidence show evidence.adyton
   adyton evidence verify evidence.adyton --measurement $M --allow-simulated
   adyton evidence verify evidence.adyton --policy policy.json --collateral collateral.json
@@ -256,7 +197,7 @@ pub(crate) enum EvidenceCommand {
     /// Challenge the enclave with a fresh nonce and store its evidence
     Fetch {
         #[command(flatten)]
-        connection: Connection,
+        host: Reach,
         /// File for the evidence and its nonce
         #[arg(short, long, value_name = "FILE", default_value = "evidence.adyton")]
         output: PathBuf,
@@ -308,17 +249,24 @@ pub(crate) struct Keygen {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::args::{Cli, Command, EvidenceCommand};
+    use clap::Parser;
 
     #[test]
-    fn output_forms_parse_and_print() {
-        for text in ["logits:12", "label", "top-k:3:12"] {
-            assert_eq!(text.parse::<OutputForm>().map(|f| f.to_string()), Ok(text.to_owned()));
-        }
-        for text in
-            ["", "logits", "logits:1", "logits:31", "top-k:3", "top-k:0:12", "labels", "label:1"]
-        {
-            assert!(text.parse::<OutputForm>().is_err(), "{text}");
-        }
+    fn evidence_is_fetched_from_a_host_named_either_way() {
+        let host = |arguments: &[&str]| {
+            let all = [&["adyton", "evidence", "fetch"][..], arguments].concat();
+            match Cli::try_parse_from(all).map(|cli| cli.command) {
+                Ok(Command::Evidence(evidence)) => match evidence.command {
+                    EvidenceCommand::Fetch { host, .. } => host.connection().host,
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(host(&["http://a"]), "http://a");
+        assert_eq!(host(&["--host", "http://b", "-o", "file"]), "http://b");
+        assert_eq!(host(&["http://a", "--host", "http://b"]), "http://a");
+        assert!(Cli::try_parse_from(["adyton", "evidence", "fetch"]).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! Arguments of evidence and policies.
 
+use super::Release;
 use adyton_appraise::{Allowance, Bytes, TcbStatus, UnixTime, Vendor};
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
@@ -61,10 +62,13 @@ pub(crate) struct Answering {
     pub(crate) nonce: Option<Bytes>,
 }
 
-/// Make, explain and hash policies: what an owner accepts of hardware evidence.
+/// Make, explain and hash policies of evidence: what an owner accepts of hardware. Explain release policies: what may leave.
 ///
 /// A policy is data: which kinds of evidence, roots, processor generations, measurements and firmware are accepted. What it does
 /// not name is refused; the empty policy refuses everything. Its hash names it where parties must agree on one.
+///
+/// A release policy is what `adyton publish` registers and the enclave enforces. Explained over a program: how many bits a query,
+/// a session and the deployment release at most, and what that means for the keys and the weights.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -72,7 +76,9 @@ Examples:
   adyton policy new --from quote.bin --collateral collateral.json --at 2025-07-01T00:00:00Z -o policy.json
   adyton policy new --from report.bin --certs vcek.der --at 2025-07-01T00:00:00Z --allow debug
   adyton policy explain policy.json                 what it accepts and refuses, in sentences
-  adyton policy hash policy.json")]
+  adyton policy hash policy.json
+  adyton policy explain mlp --output label --bits-total 20000            what `publish` with these flags may leak
+  adyton policy explain mlp --audit-rate 0.1 --auditor $AUDITOR --json")]
 pub(crate) struct Policy {
     #[command(subcommand)]
     pub(crate) command: PolicyCommand,
@@ -86,10 +92,14 @@ pub(crate) struct Policy {
 pub(crate) enum PolicyCommand {
     /// Write a policy: one that refuses everything, or with --from one for exactly that evidence's program
     New(Box<PolicyNew>),
-    /// Print in sentences what a policy accepts and refuses
+    /// Print in sentences what a policy of evidence accepts and refuses, or what a release policy may leak
     Explain {
-        /// The policy
+        /// A policy of evidence; or a program, or the directory that `adyton compile` made: then the other options are the release
+        /// policy, as for `adyton publish`
+        #[arg(value_name = "POLICY|PROGRAM")]
         file: PathBuf,
+        #[command(flatten)]
+        release: Box<Release>,
     },
     /// Print a policy's hash: SHA-256 of its canonical form
     Hash {

@@ -23,8 +23,8 @@ const MAX_LEN: usize = 1 << 20;
 /// Runs one of the evidence commands.
 pub(crate) fn run(args: &Evidence) -> Result<(), CliError> {
     match &args.command {
-        EvidenceCommand::Fetch { connection, output: path } => {
-            let (nonce, evidence) = block_on(fetch(connection))?;
+        EvidenceCommand::Fetch { host, output: path } => {
+            let (nonce, evidence) = block_on(fetch(&host.connection()))?;
             let file = [MAGIC.as_slice(), nonce.as_bytes(), &evidence].concat();
             std::fs::write(path, file).map_err(CliError::file("write", path))?;
             print(&nonce, &evidence, args.json)?;
