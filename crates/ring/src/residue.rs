@@ -1,7 +1,9 @@
 //! The ring modulo one prime: operations on slices.
 
+use std::ops::Range;
+
 use crate::{
-    Modulus, PairTerm, RingError, RingKind, ShoupFactor, SingleTerm, Tile,
+    Modulus, PairTerm, RingError, RingKind, ShoupFactor, SingleTerm, TILE_LANES, Tile,
     kernels::{Backend, Checked, NttTables},
 };
 
@@ -17,11 +19,11 @@ pub struct ResidueRing {
 
 /// Fails unless a slice has the wanted length.
 fn check(expected: usize, slice: &[u64]) -> Result<(), RingError> {
-    if slice.len() == expected {
-        Ok(())
-    } else {
-        Err(RingError::Length { expected, found: slice.len() })
-    }
+    check_length(expected, slice.len())
+}
+
+fn check_length(expected: usize, found: usize) -> Result<(), RingError> {
+    if found == expected { Ok(()) } else { Err(RingError::Length { expected, found }) }
 }
 
 impl ResidueRing {
@@ -131,6 +133,26 @@ impl ResidueRing {
     ) -> Result<(), RingError> {
         check(x.len(), y)?;
         self.backend.sub_scale_assign(self.modulus(), x, y, w);
+        Ok(())
+    }
+
+    /// Words `block` of all limbs in the order in which [`Self::tile`] reads them: for each [`TILE_LANES`] of them those of every limb.
+    ///
+    /// # Errors
+    /// [`RingError::Length`] unless the block is whole vectors of every limb and `out` as long as all of it.
+    pub fn interleave(
+        &self,
+        limbs: &[&[u64]],
+        block: Range<usize>,
+        out: &mut [u64],
+    ) -> Result<(), RingError> {
+        let len = block.len();
+        check_length(len.next_multiple_of(TILE_LANES), len)?;
+        check(len * limbs.len(), out)?;
+        for limb in limbs {
+            check_length(limb.len().max(block.end), limb.len())?;
+        }
+        self.backend.interleave(limbs, block, out);
         Ok(())
     }
 

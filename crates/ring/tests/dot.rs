@@ -141,6 +141,31 @@ fn tiles_of_any_shape() {
 }
 
 #[test]
+fn blocks_of_limbs_are_interleaved() {
+    for kernel in kernels() {
+        let ring = ring(RingKind::ConjugateInvariant, 8, 46, 1, kernel);
+        let residue = ring.residue(0);
+        for count in [1, 3, 10] {
+            let mut random = Random(count as u64);
+            let limbs: Vec<Vec<u64>> = (0..count).map(|_| random.residues(1 << 40, 72)).collect();
+            let slices: Vec<&[u64]> = limbs.iter().map(Vec::as_slice).collect();
+            for block in [0..8, 16..48, 64..72, 0..72] {
+                let mut out = vec![0; count * block.len()];
+                residue.interleave(&slices, block.clone(), &mut out).unwrap();
+                let part: Vec<Vec<u64>> =
+                    limbs.iter().map(|limb| limb[block.clone()].to_vec()).collect();
+                assert_eq!(out, tiled(&[part], block.len()), "{kernel}, {count} of {block:?}");
+            }
+            let refused = |block: std::ops::Range<usize>, len: usize| {
+                residue.interleave(&slices, block, &mut vec![0; len]).is_err()
+            };
+            assert!(refused(0..7, 7 * count) && refused(0..8, 8 * count + 1));
+            assert!(refused(72..80, 8 * count));
+        }
+    }
+}
+
+#[test]
 fn tiles_of_wrong_lengths_are_refused() {
     let ring = ring(RingKind::Standard, 5, 40, 1, kernels()[0]);
     let words = [0; 64];

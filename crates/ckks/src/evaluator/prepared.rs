@@ -52,11 +52,14 @@ impl Stream {
         let basis = evaluator.parameters().basis(level)?.clone();
         let degree = evaluator.parameters().degree();
         let mut data = AlignedBuffer::zeroed(polys.len() * basis.len() * degree);
-        let blocks = (0..basis.len())
-            .flat_map(|limb| (0..degree).step_by(BLOCK).map(move |start| (limb, start)));
         let len = BLOCK.min(degree);
-        for ((limb, start), out) in blocks.zip(data.chunks_exact_mut(polys.len() * len)) {
-            Place { limb, start, len }.interleave(polys, out);
+        let residues = evaluator.parameters().ring().residues(&basis)?.enumerate();
+        for ((limb, residue), out) in residues.zip(data.chunks_exact_mut(polys.len() * degree)) {
+            let limbs: Vec<&[u64]> = polys.iter().map(|poly| poly.limb(limb)).collect();
+            let blocks = (0..degree).step_by(len).zip(out.chunks_exact_mut(polys.len() * len));
+            for (start, out) in blocks {
+                residue.interleave(&limbs, start..start + len, out)?;
+            }
         }
         Ok(Self { basis, level, count: polys.len(), data })
     }
@@ -364,9 +367,10 @@ impl Evaluator {
                 .into_iter()
                 .map(|outs| outs.map(|out| out.unwrap_or_default().chunks_exact_mut(len)))
                 .collect();
+            let limbs: Vec<&[u64]> = polys.iter().map(|poly| poly.limb(limb)).collect();
             let mut operands = self.pool.lend(polys.len() * len);
             for start in (first..first + stretch).step_by(len) {
-                Place { limb, start, len }.interleave(&polys, &mut operands);
+                residues[limb].interleave(&limbs, start..start + len, &mut operands)?;
                 let rows: Vec<&[u64]> =
                     streams.iter().map(|stream| stream.from(limb, start, degree)).collect();
                 let mut outs: Vec<_> = outs
@@ -379,27 +383,5 @@ impl Evaluator {
             Ok(())
         })?;
         Ok(())
-    }
-}
-
-/// A block of coefficients of one prime.
-#[derive(Clone, Copy)]
-struct Place {
-    limb: usize,
-    start: usize,
-    len: usize,
-}
-
-impl Place {
-    /// Copies the block of every polynomial into the order of a [`Tile`].
-    fn interleave(self, polys: &[&Poly<Ntt>], out: &mut [u64]) {
-        let vectors = polys.len() * TILE_LANES;
-        for (number, poly) in polys.iter().enumerate() {
-            let words =
-                poly.limb(self.limb)[self.start..self.start + self.len].chunks_exact(TILE_LANES);
-            for (words, out) in words.zip(out.chunks_exact_mut(vectors)) {
-                out[number * TILE_LANES..(number + 1) * TILE_LANES].copy_from_slice(words);
-            }
-        }
     }
 }

@@ -4,6 +4,8 @@
 //! function here takes slices of one common length (the callers check it) and moduli below 2^46;
 //! unless said otherwise residues come and go fully reduced.
 
+use std::ops::Range;
+
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod permutation;
@@ -278,6 +280,12 @@ impl Backend {
     /// The sums of a tile that is not empty and has lengths as [`Tile::check`] wants them.
     pub(crate) fn tile(self, m: &Modulus, tile: Tile<'_, '_>) {
         dispatch!(self, tile(m, tile));
+    }
+
+    /// Words `block` of all limbs in the order of a [`Tile`]: vector by vector, limb by limb. The block is whole vectors and lies within
+    /// every limb; `out` has room for it.
+    pub(crate) fn interleave(self, limbs: &[&[u64]], block: Range<usize>, out: &mut [u64]) {
+        dispatch!(self, interleave(limbs, block, out));
     }
 
     /// `outs = Σ (b·b2, a·b2 + b·a2, a·a2)`, plus what `outs` held if `ADD`.

@@ -1,5 +1,7 @@
 //! The inner loops in 64-bit integer arithmetic.
 
+use std::ops::Range;
+
 use super::{
     Checked, MAX_LAZY_TERMS, NttTables, PairTerm, SingleTerm, TILE_LANES, Tile,
     tables::{Fold, Twiddles},
@@ -124,6 +126,16 @@ fn dot<const OUTS: usize, const ADD: bool, T>(
 fn multiply_add(sums: &mut [u128; BLOCK], x: &[u64], y: &[u64]) {
     for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
         *sum += u128::from(x) * u128::from(y);
+    }
+}
+
+pub(super) fn interleave(limbs: &[&[u64]], block: Range<usize>, out: &mut [u64]) {
+    let vectors = limbs.len() * TILE_LANES;
+    for (number, limb) in limbs.iter().enumerate() {
+        let words = limb[block.clone()].chunks_exact(TILE_LANES);
+        for (words, out) in words.zip(out.chunks_exact_mut(vectors)) {
+            out[number * TILE_LANES..(number + 1) * TILE_LANES].copy_from_slice(words);
+        }
     }
 }
 

@@ -13,11 +13,14 @@
 )]
 
 mod dot;
+mod interleave;
 mod ntt;
 mod permute;
 mod pointwise;
 mod tile;
 mod vector;
+
+use std::ops::Range;
 
 use super::{Checked, NttTables, PairTerm, SingleTerm, Tile};
 use crate::modulus::{Modulus, ShoupFactor};
@@ -62,6 +65,7 @@ entries! {
     dot::combine[OWN](m: &Modulus, c: u64, f_own: u64, f: &[u64], x: &[&[u64]], out: &mut [u64]);
     dot::dot3[ADD](m: &Modulus, terms: Checked<'_, PairTerm<'_>>, outs: [&mut [u64]; 3]);
     dot::dot2[ADD](m: &Modulus, terms: Checked<'_, SingleTerm<'_>>, outs: [&mut [u64]; 2]);
+    interleave::interleave(limbs: &[&[u64]], block: Range<usize>, out: &mut [u64]);
     tile::tile(m: &Modulus, tile: Tile<'_, '_>);
     ntt::forward(tables: &NttTables, x: &mut [u64]);
     ntt::inverse(tables: &NttTables, x: &mut [u64]);

@@ -5,6 +5,11 @@
 //! The operands of one vector of coefficients stay in the first-level cache while all rows pass over them; weights come from memory
 //! once, one vector ahead, and from the second-level cache for the groups after the first.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "sums behind an iterator's references are written to memory for every term"
+)]
+
 use std::arch::x86_64::*;
 use std::ops::Range;
 
