@@ -1,7 +1,7 @@
 //! A verified quote's claims.
 
 use crate::claims::{Bytes, Claims, Kind, Root, TcbClaim, TcbStatus, Validity};
-use dcap_qvl::quote::{EnclaveReport, Report, TDReport10, TDReport15};
+use dcap_qvl::quote::{EnclaveReport, Quote, Report, TDReport10, TDReport15};
 use dcap_qvl::{PckCertFlag, QuoteClaims};
 use std::collections::BTreeMap;
 
@@ -25,8 +25,13 @@ struct Body {
 }
 
 /// Claims of a quote that verified under `root`.
-pub(super) fn of(verified: &QuoteClaims, root: Root, validity: Vec<Validity>) -> Claims {
-    let body = match &verified.report {
+pub(super) fn of(
+    verified: &QuoteClaims,
+    quote: &Quote,
+    root: Root,
+    validity: Vec<Validity>,
+) -> Claims {
+    let body = match &quote.report {
         Report::SgxEnclave(report) => enclave(report),
         Report::TD10(report) => domain(report, "TD 1.0"),
         Report::TD15(report) => domain_1_5(report, "TD 1.5"),
@@ -46,7 +51,7 @@ pub(super) fn of(verified: &QuoteClaims, root: Root, validity: Vec<Validity>) ->
         ("ppid", hex(&pck.ppid)),
         ("pce-id", hex(&pck.pce_id)),
         ("sgx-type", pck.sgx_type.to_string()),
-        ("qe-id", hex(verified.header.user_data.first_chunk::<16>().unwrap_or(&[0; 16]))),
+        ("qe-id", hex(quote.header.user_data.first_chunk::<16>().unwrap_or(&[0; 16]))),
     ]));
     if let Some(instance) = &pck.platform_instance_id {
         identity.insert("platform-instance-id".into(), hex(instance));
@@ -73,7 +78,7 @@ pub(super) fn of(verified: &QuoteClaims, root: Root, validity: Vec<Validity>) ->
     }
     Claims {
         kind,
-        format: format!("quote v{}, {name}", verified.header.version),
+        format: format!("quote v{}, {name}", quote.header.version),
         simulated: root.test,
         root,
         generation: Some(hex(pck.fmspc)),

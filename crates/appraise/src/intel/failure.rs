@@ -3,7 +3,7 @@
 use crate::error::VerifyError;
 
 /// Text that tells a failure, its code, what would help. The first that occurs counts, so what is more specific stands first.
-const FAILURES: [(&str, &str, &str); 35] = [
+const FAILURES: [(&str, &str, &str); 34] = [
     ("CertRevoked", "revoked", REVOKED),
     ("status is invalid: Revoked", "revoked", REVOKED),
     ("No matching TCB level", "tcb-unknown", UPDATE),
@@ -28,7 +28,6 @@ const FAILURES: [(&str, &str, &str); 35] = [
     ("InvalidSignatureForPublicKey", "bad-signature", UNALTERED),
     ("InvalidCrlSignatureForPublicKey", "bad-signature", UNALTERED),
     ("QE report hash mismatch", "bad-signature", UNALTERED),
-    ("TD migration is enabled", "migratable", MIGRATABLE),
     ("SEPT_VE_DISABLE", "unsafe-attributes", SEPT),
     ("Reserved bits", "unsafe-attributes", RESERVED),
     ("TDX module", "tdx-module", MODULE),
@@ -50,7 +49,6 @@ const FRESH: &str = "fetch the collateral again, or verify at the time when it w
 const ROOT: &str =
     "evidence and collateral must both come from the vendor whose root the trust store holds";
 const UNALTERED: &str = "fetch evidence and collateral again, unaltered";
-const MIGRATABLE: &str = "start the trust domain without the MIGRATABLE attribute";
 const SEPT: &str = "start the trust domain with the SEPT_VE_DISABLE attribute";
 const RESERVED: &str = "the trust domain's attributes need a newer verifier";
 const MODULE: &str = "the platform must run a TDX module that Intel signed and lists";

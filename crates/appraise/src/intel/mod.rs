@@ -1,4 +1,4 @@
-//! Intel SGX and TDX: DCAP quotes of version 3 (SGX), 4 (TD 1.0) and 5 (TD 1.0, TD 1.5).
+//! Intel SGX and TDX: DCAP quotes of version 3 (SGX), 4 (SGX, TD 1.0) and 5 (SGX, TD 1.0, TD 1.5).
 //!
 //! Signatures, certificate chains, revocation and the matching of TCB levels are the crate `dcap-qvl`'s. Ours is what it leaves open:
 //! the quote's lengths and padding, every date on its own, the PCE's id, which collateral belongs to which quote, and names for
@@ -7,6 +7,7 @@
 mod claims;
 mod collateral;
 mod failure;
+mod form;
 mod quote;
 
 use crate::Endorsements;
@@ -16,7 +17,11 @@ use crate::roots::{TrustStore, TrustedRoot, Vendor};
 use crate::time::UnixTime;
 use crate::x509;
 use collateral::Collateral;
+use dcap_qvl::QuoteClaims;
+use dcap_qvl::config::Config;
+use dcap_qvl::configs::DefaultConfig;
 use dcap_qvl::verify::QuoteVerifier;
+use form::Form;
 use quote::Parsed;
 
 /// What the quote's header says: SGX or TDX, of any version.
@@ -28,7 +33,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Option<Kind> {
 struct Unjudged;
 
 impl dcap_qvl::Policy for Unjudged {
-    fn validate(&self, _: &dcap_qvl::QuoteClaims) -> Result<(), anyhow::Error> {
+    fn validate(&self, _: &QuoteClaims) -> Result<(), anyhow::Error> {
         Ok(())
     }
 }
@@ -79,15 +84,38 @@ fn verify_under(
         &format!("{} certificate", root.root.name),
         &x509::read_certificate(&certificate.0)?,
     ));
-    let verified = QuoteVerifier::new(certificate.0.clone())
-        .allow_debug(true)
-        .allow_service_td(true)
-        .verify_with_policy(quote.bytes, &collateral.parts, collateral.as_of(at)?.0, &Unjudged)
-        .map_err(|error| failure::named(&format!("{error:#}")))?;
+    let as_of = collateral.as_of(at)?;
+    let form = Form::of(quote);
+    let presented = form.present(quote);
+    let verified = match form {
+        Form::AsItCame => crypto::<DefaultConfig>(&certificate.0, &presented, collateral, as_of),
+        Form::Sgx4 => crypto::<form::Sgx4>(&certificate.0, &presented, collateral, as_of),
+        Form::Sgx5 => crypto::<form::Sgx5>(&certificate.0, &presented, collateral, as_of),
+        Form::Migratable4 => {
+            crypto::<form::Migratable4>(&certificate.0, &presented, collateral, as_of)
+        }
+        Form::Migratable5 => {
+            crypto::<form::Migratable5>(&certificate.0, &presented, collateral, as_of)
+        }
+    }?;
     for certificate in &validity {
         x509::check_dates(certificate, at)?;
     }
     collateral.check_pce(&verified.platform.pck.pce_id)?;
     validity.extend(collateral.documents.iter().cloned());
-    Ok(claims::of(&verified, root.root.clone(), validity))
+    Ok(claims::of(&verified, &quote.quote, root.root.clone(), validity))
+}
+
+/// What the crate verifies of a quote in the form that it takes.
+fn crypto<C: Config>(
+    root: &[u8],
+    quote: &[u8],
+    collateral: &Collateral,
+    as_of: UnixTime,
+) -> Result<QuoteClaims, VerifyError> {
+    QuoteVerifier::<C>::new_with_config(root.to_vec())
+        .allow_debug(true)
+        .allow_service_td(true)
+        .verify_with_policy(quote, &collateral.parts, as_of.0, &Unjudged)
+        .map_err(|error| failure::named(&format!("{error:#}")))
 }

@@ -6,7 +6,7 @@ use dcap_qvl::quote::{AuthData, Quote};
 
 /// Bytes of a quote, at most; those seen have about 5,000.
 const MAX_QUOTE: usize = 1 << 17;
-const HEADER: usize = 48;
+pub(super) const HEADER: usize = 48;
 /// Signature, attestation key.
 const KEYED: usize = 64 + 64;
 /// The quoting enclave's report, its signature, and the length of its data.
@@ -56,11 +56,11 @@ impl<'a> Parsed<'a> {
         let first = little_endian(bytes, 0).unwrap_or(0);
         let (version, key) = (first & 0xffff, first >> 16);
         let tdx = recognise(bytes) == Some(Kind::Tdx);
-        if !matches!((tdx, version), (false, 3) | (true, 4 | 5)) {
+        if !matches!((tdx, version), (false, 3..=5) | (true, 4 | 5)) {
             return Err(VerifyError::new(
                 "unsupported-version",
                 format!("the quote is of version {version}"),
-                "known are version 3 for SGX, 4 and 5 for TDX",
+                "known are versions 3, 4 and 5 for SGX, 4 and 5 for TDX",
             ));
         }
         if key != 2 {
@@ -77,6 +77,12 @@ impl<'a> Parsed<'a> {
                 "give the whole quote, raw",
             )
         })?;
+        // A quote v5 tells the kind of its body twice.
+        if quote.report.is_sgx() == tdx {
+            return Err(VerifyError::malformed(
+                "the quote's body is not of the kind that its header names",
+            ));
+        }
         let auth = auth_length(&quote)?;
         let end = quote.signed_length().saturating_add(4).saturating_add(auth);
         let declared = little_endian(bytes, quote.signed_length());
