@@ -1,164 +1,209 @@
-//! From ONNX's graph to a network: every node becomes an affine map of what came out of the last square.
+//! From ONNX's graph to a network: every node becomes an affine map of what stands behind so many squares.
 //!
-//! An activation is held as an affine map of a *stage*: stage 0 is the model's input, every further one the squares of
-//! some activation. A linear node composes its sparse matrix with that map, so neighbours fold as they are met, and
-//! a square opens a new stage. What is left at the output is the chain of stages behind it.
+//! An activation is held as an affine map of a *stage* (see [`context`]). A linear node composes its sparse matrix with that map, so
+//! neighbours fold as they are met; a function of one value waits, and joins others of the same value, till something needs its
+//! values. What the outputs need of the stages becomes the layers ([`emit`]).
 
+mod activations;
 mod constants;
+mod context;
 mod convolution;
 mod elementwise;
+mod emit;
+mod expression;
+mod fit;
+mod forms;
+mod function;
 mod index;
+mod least_squares;
 mod linear;
+mod maximum;
+mod ml;
+mod moves;
 mod normalize;
 mod operators;
+mod outputs;
+mod polynomial;
 mod pool;
+mod product;
+mod reduce;
+mod resize;
 mod shape;
+mod slices;
 mod value;
 mod window;
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use context::Context;
 pub(crate) use operators::names as operator_names;
-use operators::{Operands, Outcome};
+use operators::{Domain, Operands, Operator};
 use value::Activation;
 pub(crate) use value::{Data, Tensor, Value};
 
-use crate::network::{Affine, Layer, Network};
-use crate::onnx::{ImportError, Model, NodeError, NodeProto, is_standard, read_tensor, volume};
+use crate::network::Input;
+use crate::onnx::{
+    ImportError, ImportOptions, Imported, Model, NodeError, NodeProto, read_tensor, volume,
+};
 
 /// Turns a checked model into a network in alternating form.
 ///
 /// # Errors
-/// [`ImportError`] for the first node, weight or name that cannot be used. Nodes that the output does not need are not
+/// [`ImportError`] for the first node, weight or name that cannot be used. Nodes that the outputs do not need are not
 /// looked at.
-pub(crate) fn lower(name: &str, model: Model<'_>) -> Result<Network, ImportError> {
-    let needed = needed_names(&model);
-    let mut values: HashMap<&str, Value> = HashMap::new();
-    for tensor in model.initializers.iter().filter(|tensor| needed.contains(tensor.name())) {
-        let constant = read_tensor(tensor)
-            .map_err(|fault| ImportError::Tensor { name: tensor.name().to_owned(), fault })?;
-        define(&mut values, tensor.name(), Value::Constant(constant))?;
+pub(crate) fn lower(
+    name: &str,
+    model: Model<'_>,
+    options: &ImportOptions<'_>,
+) -> Result<Imported, ImportError> {
+    let sizes = model.inputs.iter().map(|(_, dims)| dims.iter().product::<usize>());
+    let length = sizes.clone().sum();
+    for (sample, values) in options.samples.iter().enumerate() {
+        if values.len() != length {
+            return Err(ImportError::Sample { sample, expected: length, actual: values.len() });
+        }
     }
-    let input = Activation::input(model.dims.clone());
-    define(&mut values, model.input, Value::Activation(input))?;
-
-    let mut stages = Stages::default();
-    for node in model.nodes {
-        let Some(first) = node.output.first() else { continue };
-        if !node.output.iter().any(|output| needed.contains(output.as_str())) {
+    let mut graph = Graph {
+        uses: needed_names(&model),
+        values: HashMap::new(),
+        defined: HashSet::new(),
+        context: Context::new(options, length),
+    };
+    for tensor in model.initializers {
+        if !graph.needs(tensor.name()) {
             continue;
         }
-        let value = run(node, model.opset, &values, &needed, &mut stages)?;
-        define(&mut values, first, value)?;
+        let constant = read_tensor(tensor)
+            .map_err(|fault| ImportError::Tensor { name: tensor.name().to_owned(), fault })?;
+        graph.define(tensor.name(), Value::Constant(constant))?;
     }
-    let output = values.remove(model.output).ok_or_else(|| ImportError::Undefined {
-        user: "the graph's output".to_owned(),
-        name: model.output.to_owned(),
-    })?;
-    let Value::Activation(output) = output else {
-        return Err(ImportError::ConstantOutput { name: model.output.to_owned() });
-    };
-    drop(values);
-    let shape = match model.dims.as_slice() {
-        [_, sample @ ..] if !sample.is_empty() => sample.to_vec(),
-        whole => whole.to_vec(),
-    };
-    Ok(Network::new(name, shape, stages.layers(output))?)
+    let mut first = 0;
+    for ((name, dims), size) in model.inputs.iter().zip(sizes) {
+        let input = Activation::part(dims.clone(), length, first)?;
+        graph.define(name, Value::Activation(input))?;
+        first += size;
+    }
+    for node in model.nodes {
+        if node.output.iter().any(|output| graph.needs(output)) {
+            graph.run(node, &model)?;
+        }
+    }
+    let outputs = model.outputs.iter().map(|output| Ok((*output, graph.take(output)?)));
+    let outputs = outputs.collect::<Result<Vec<_>, ImportError>>()?;
+    let inputs: Vec<Input> = model
+        .inputs
+        .iter()
+        .map(|(name, dims)| {
+            let shape = outputs::sample_shape(dims, options);
+            Input { name: (*name).to_owned(), shape }
+        })
+        .collect();
+    outputs::finish(name, graph.context, inputs, outputs)
 }
 
-/// Everything that the output depends on.
-fn needed_names<'a>(model: &Model<'a>) -> HashSet<&'a str> {
-    let mut needed = HashSet::from([model.output]);
+/// How often everything that the outputs depend on is used.
+fn needed_names<'a>(model: &Model<'a>) -> HashMap<&'a str, usize> {
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    model.outputs.iter().for_each(|output| *uses.entry(output).or_default() += 1);
     // ONNX demands that nodes come in order, so one pass from the end finds all.
     for node in model.nodes.iter().rev() {
-        if node.output.iter().any(|output| needed.contains(output.as_str())) {
-            needed.extend(node.input.iter().map(String::as_str));
+        if node.output.iter().any(|output| uses.contains_key(output.as_str())) {
+            node.input.iter().for_each(|input| *uses.entry(input).or_default() += 1);
         }
     }
-    needed.remove("");
-    needed
+    uses.remove("");
+    uses
 }
 
-fn define<'a>(
-    values: &mut HashMap<&'a str, Value>,
-    name: &'a str,
-    value: Value,
-) -> Result<(), ImportError> {
-    match values.insert(name, value) {
-        None => Ok(()),
-        Some(_) => Err(ImportError::Redefined { name: name.to_owned() }),
-    }
+/// The values met so far.
+struct Graph<'a, 'o> {
+    /// How many uses of a name are still to come; names that nothing needs are missing.
+    uses: HashMap<&'a str, usize>,
+    values: HashMap<&'a str, Value>,
+    defined: HashSet<&'a str>,
+    context: Context<'o>,
 }
 
-fn run(
-    node: &NodeProto,
-    opset: i64,
-    values: &HashMap<&str, Value>,
-    needed: &HashSet<&str>,
-    stages: &mut Stages,
-) -> Result<Value, ImportError> {
-    let title = || match (node.name(), node.output.first()) {
-        ("", Some(output)) => format!("the node that gives '{output}'"),
-        (name, _) => format!("node '{name}'"),
-    };
-    let failed =
-        |fault| ImportError::Node { node: title(), operator: node.op_type().to_owned(), fault };
-    if !is_standard(node.domain()) {
-        return Err(failed(NodeError::Domain(node.domain().to_owned())));
-    }
-    let operator = operators::find(node.op_type()).ok_or(failed(NodeError::Operator))?;
-    if let Some(extra) = node.output.iter().skip(1).find(|name| needed.contains(name.as_str())) {
-        return Err(failed(NodeError::ExtraOutput(extra.clone())));
-    }
-    let inputs = node.input.iter().map(|name| match name.as_str() {
-        "" => Ok(None),
-        name => values
-            .get(name)
-            .map(Some)
-            .ok_or_else(|| ImportError::Undefined { user: title(), name: name.to_owned() }),
-    });
-    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-    let outcome = Operands::check(operator, node, opset, inputs)
-        .and_then(|operands| operator.apply(&operands))
-        .map_err(failed)?;
-    let value = match outcome {
-        Outcome::Value(value) => value,
-        Outcome::Square(activation) => Value::Activation(stages.square(activation)),
-    };
-    if value.is_finite() { Ok(value) } else { Err(failed(NodeError::NotFinite)) }
-}
-
-/// The squares met so far.
-#[derive(Default)]
-struct Stages {
-    /// Stage `k + 1` holds the squares of activation `k`.
-    squared: Vec<Activation>,
-}
-
-impl Stages {
-    fn square(&mut self, activation: Activation) -> Activation {
-        let dims = activation.dims.clone();
-        self.squared.push(activation);
-        Activation::new(dims, self.squared.len())
+impl<'a> Graph<'a, '_> {
+    fn needs(&self, name: &str) -> bool {
+        self.uses.contains_key(name)
     }
 
-    /// The alternating layers that end in `output`: stages that it does not come from drop out.
-    fn layers(self, output: Activation) -> Vec<Layer> {
-        let mut squared: Vec<Option<Activation>> = self.squared.into_iter().map(Some).collect();
-        let mut stage = output.stage;
-        let mut layers = vec![Layer::Affine(owned(output.map))];
-        // A stage's activation belongs to an earlier stage, so this ends at the input.
-        while let Some(activation) = stage.checked_sub(1).and_then(|index| squared[index].take()) {
-            stage = activation.stage;
-            layers.push(Layer::Square { squared: activation.map.matrix.rows() });
-            layers.push(Layer::Affine(owned(activation.map)));
+    fn define(&mut self, name: &'a str, value: Value) -> Result<(), ImportError> {
+        if !self.defined.insert(name) {
+            return Err(ImportError::Redefined { name: name.to_owned() });
         }
-        layers.reverse();
-        layers
+        self.values.insert(name, value);
+        Ok(())
     }
-}
 
-fn owned(map: Rc<Affine>) -> Affine {
-    Rc::unwrap_or_clone(map)
+    /// An output's value.
+    fn take(&mut self, name: &str) -> Result<Value, ImportError> {
+        let user = "the graph's output";
+        self.used(name)
+            .ok_or_else(|| ImportError::Undefined { user: user.to_owned(), name: name.to_owned() })
+    }
+
+    /// A value for one of its users; forgotten with the last one.
+    fn used(&mut self, name: &str) -> Option<Value> {
+        let left = self.uses.get_mut(name)?;
+        *left = left.saturating_sub(1);
+        if *left == 0 { self.values.remove(name) } else { self.values.get(name).cloned() }
+    }
+
+    fn run(&mut self, node: &'a NodeProto, model: &Model<'a>) -> Result<(), ImportError> {
+        let title = match (node.name(), node.output.first()) {
+            ("", Some(output)) => format!("the node that gives '{output}'"),
+            (name, _) => format!("node '{name}'"),
+        };
+        self.context.node = Rc::new((title.clone(), node.op_type().to_owned()));
+        let failed = |fault| ImportError::node(&title, node.op_type(), fault);
+        let domain = Domain::named(node.domain())
+            .ok_or_else(|| failed(NodeError::Domain(node.domain().to_owned())))?;
+        let operator =
+            operators::find(domain, node.op_type()).ok_or(failed(NodeError::Operator))?;
+        let mut inputs = Vec::with_capacity(node.input.len());
+        for name in &node.input {
+            inputs.push(match name.as_str() {
+                "" => None,
+                name => Some(self.used(name).ok_or_else(|| ImportError::Undefined {
+                    user: title.clone(),
+                    name: name.to_owned(),
+                })?),
+            });
+        }
+        let opset = match domain {
+            Domain::Standard => model.opset,
+            Domain::Learning => model.learning,
+        };
+        let values = self.apply(operator, node, opset, inputs).map_err(failed)?;
+        for (index, name) in node.output.iter().enumerate() {
+            if !self.needs(name) {
+                continue;
+            }
+            let value =
+                values.get(index).ok_or_else(|| failed(NodeError::ExtraOutput(name.clone())))?;
+            if !value.is_finite() {
+                return Err(failed(NodeError::NotFinite));
+            }
+            self.define(name, value.clone())?;
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        operator: &Operator,
+        node: &NodeProto,
+        opset: i64,
+        inputs: Vec<Option<Value>>,
+    ) -> Result<Vec<Value>, NodeError> {
+        let inputs = inputs
+            .into_iter()
+            .map(|value| value.map(|value| operator.accept(&value, &mut self.context)).transpose());
+        let inputs = inputs.collect::<Result<_, _>>()?;
+        let operands = Operands::check(operator, node, opset, inputs)?;
+        Ok(operator.apply(&operands, &mut self.context)?.0)
+    }
 }

@@ -1,7 +1,9 @@
 //! A network as the planner sees it: sparse affine maps, and between two of them squares of some of the values.
 
+mod ports;
 mod sparse;
 
+pub use ports::{Input, Output, OutputForm};
 pub use sparse::SparseMatrix;
 
 /// Numbers that do not fit each other.
@@ -115,6 +117,10 @@ pub struct Network {
     pub input_shape: Vec<usize>,
     /// Affine and square in turn.
     pub layers: Vec<Layer>,
+    /// What the input is made of; one after the other they are the flat sample.
+    pub inputs: Vec<Input>,
+    /// What the outputs are made of, and the forms in which they are read. They cover all logits.
+    pub outputs: Vec<Output>,
 }
 
 impl Network {
@@ -145,7 +151,26 @@ impl Network {
         if layers.len().is_multiple_of(2) {
             return Err(ShapeError::Turn { layer: layers.len() });
         }
-        Ok(Self { name: name.into(), input_shape, layers })
+        let inputs = vec![Input { name: "input".to_owned(), shape: input_shape.clone() }];
+        let output = Output {
+            name: "output".to_owned(),
+            shape: vec![length],
+            first: 0,
+            form: OutputForm::Logits,
+        };
+        Ok(Self { name: name.into(), input_shape, layers, inputs, outputs: vec![output] })
+    }
+
+    /// The network with names, shapes and forms of its inputs and outputs.
+    ///
+    /// # Errors
+    /// Inputs that are not as long as a sample, or an output behind the last logit.
+    pub fn with_ports(self, inputs: Vec<Input>, outputs: Vec<Output>) -> Result<Self, ShapeError> {
+        let length = inputs.iter().map(|input| input.shape.iter().product::<usize>()).sum();
+        ShapeError::expect_length(self.input_len(), length)?;
+        let end = outputs.iter().map(|output| output.first + output.len()).max().unwrap_or(0);
+        ShapeError::expect_length(self.output_len(), end)?;
+        Ok(Self { inputs, outputs, ..self })
     }
 
     /// Values in one sample.

@@ -7,6 +7,7 @@
 mod attributes;
 mod error;
 mod model;
+mod options;
 mod proto;
 mod tensor;
 
@@ -18,7 +19,8 @@ use prost::Message;
 
 pub(crate) use attributes::Attributes;
 pub use error::{ImportError, InputFault, NodeError, TensorFault};
-pub(crate) use model::{Model, is_standard};
+pub(crate) use model::Model;
+pub use options::{Fit, ImportOptions, Imported};
 pub(crate) use proto::NodeProto;
 pub(crate) use tensor::read as read_tensor;
 
@@ -39,13 +41,17 @@ pub const MAX_ACTIVATION_VALUES: usize = 1 << 20;
 pub const MAX_LAYER_WEIGHTS: usize = 1 << 25;
 /// Most multiplications to fold one node into the layer before it.
 pub const MAX_FOLD_MULTIPLICATIONS: usize = 1 << 34;
+/// Most squares in a row.
+pub const MAX_SQUARES: usize = 64;
+/// Most inputs, and most outputs.
+pub const MAX_PORTS: usize = 64;
 /// Oldest version of ONNX's own operator set that is read.
 pub const OLDEST_OPSET: i64 = 7;
 /// Newest version of ONNX's own operator set that is read: the last one whose operators were checked against this import.
 pub const NEWEST_OPSET: i64 = 28;
 
-/// The operators that can be imported. `Cast`, `Concat`, `Gather` and `Shape` work on constants alone, which is what
-/// exporters use them for when they compute the shape for a `Reshape`.
+/// The operators that can be imported. `Ceil`, `Equal`, `Floor`, `Range`, `ReduceProd` and `Shape` work on constants alone, which
+/// is what exporters use them for when they compute a shape.
 pub fn supported_operators() -> impl Iterator<Item = &'static str> {
     graph::operator_names()
 }
@@ -55,12 +61,23 @@ pub fn supported_operators() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// [`ImportError`] says which node, operator, attribute or tensor was refused, and what is supported.
 pub fn import_file(path: impl AsRef<Path>) -> Result<Network, ImportError> {
+    import_file_with(path, &ImportOptions::default()).map(|imported| imported.network)
+}
+
+/// Reads an ONNX file with calibration samples or other options; the network is named after the file.
+///
+/// # Errors
+/// As [`import_file`].
+pub fn import_file_with(
+    path: impl AsRef<Path>,
+    options: &ImportOptions<'_>,
+) -> Result<Imported, ImportError> {
     let path = path.as_ref();
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     let name =
         path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    import(&name, &bytes)
+    import_with(&name, &bytes, options)
 }
 
 /// Reads an ONNX model from bytes.
@@ -68,11 +85,23 @@ pub fn import_file(path: impl AsRef<Path>) -> Result<Network, ImportError> {
 /// # Errors
 /// As [`import_file`].
 pub fn import(name: &str, bytes: &[u8]) -> Result<Network, ImportError> {
+    import_with(name, bytes, &ImportOptions::default()).map(|imported| imported.network)
+}
+
+/// Reads an ONNX model from bytes with calibration samples or other options.
+///
+/// # Errors
+/// As [`import_file`].
+pub fn import_with(
+    name: &str,
+    bytes: &[u8],
+    options: &ImportOptions<'_>,
+) -> Result<Imported, ImportError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ImportError::FileTooLarge);
     }
     let model = proto::ModelProto::decode(bytes)?;
-    graph::lower(name, Model::check(&model)?)
+    graph::lower(name, Model::check(&model, options.whole_tensors)?, options)
 }
 
 /// The product of `dims`, if it is at most `limit`. An axis of length 0 does not excuse the others: what loops over them must

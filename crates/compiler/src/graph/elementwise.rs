@@ -1,9 +1,15 @@
-//! Sums and products value by value, with broadcasting; squares.
+//! Sums, products and powers value by value, with broadcasting.
+//!
+//! Functions of the same value join to one function ([`Expression`]), which is applied when something needs its values.
 
+use std::rc::Rc;
+
+use super::context::{Context, activation_volume};
+use super::expression::{Expression, MAX_DEGREE, MAX_NODES};
 use super::index::{broadcast, broadcast_strides, offsets};
 use super::operators::{Operands, Outcome};
-use super::value::{Activation, Data, Tensor, Value, activation_volume};
-use super::volume;
+use super::value::{Activation, Data, Pending, Tensor, Value};
+use super::{product, volume};
 use crate::onnx::{MAX_CONSTANT_VALUES, NodeError};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,55 +20,248 @@ pub(crate) enum Kind {
     Div,
 }
 
-pub(crate) fn add(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
-    combine(Kind::Add, operands.input(0)?, operands.input(1)?)
+pub(crate) fn add(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
+    Ok(combine(context, Kind::Add, operands.input(0)?, operands.input(1)?)?.into())
 }
 
-pub(crate) fn sub(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
-    combine(Kind::Sub, operands.input(0)?, operands.input(1)?)
+pub(crate) fn sub(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
+    Ok(combine(context, Kind::Sub, operands.input(0)?, operands.input(1)?)?.into())
 }
 
-pub(crate) fn mul(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
-    combine(Kind::Mul, operands.input(0)?, operands.input(1)?)
+pub(crate) fn mul(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
+    Ok(combine(context, Kind::Mul, operands.input(0)?, operands.input(1)?)?.into())
 }
 
-pub(crate) fn div(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
-    combine(Kind::Div, operands.input(0)?, operands.input(1)?)
+pub(crate) fn div(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
+    Ok(combine(context, Kind::Div, operands.input(0)?, operands.input(1)?)?.into())
 }
 
-/// `x` to the power of 2; the exponent may have any shape that leaves the base's shape as it is.
-pub(crate) fn pow(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
-    let base = operands.activation(0)?;
-    let exponent = operands.constant(1)?;
-    let two = match &*exponent.data {
-        Data::Real(values) => values.iter().all(|&value| value == 2.0),
-        Data::Integer(values) => values.iter().all(|&value| value == 2),
+pub(crate) fn neg(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
+    Ok(match operands.input(0)? {
+        Value::Constant(tensor) => Value::Constant(negated(tensor)?).into(),
+        value => combine(context, Kind::Mul, value, &Value::real(Vec::new(), vec![-1.0]))?.into(),
+    })
+}
+
+fn negated(tensor: &Tensor) -> Result<Tensor, NodeError> {
+    let data = match &*tensor.data {
+        Data::Real(values) => Data::Real(values.iter().map(|value| -value).collect()),
+        Data::Integer(values) => {
+            let negated = values.iter().map(|value| value.checked_neg());
+            Data::Integer(negated.collect::<Option<_>>().ok_or(NodeError::NotFinite)?)
+        }
     };
-    if !two || exponent.len() == 0 || broadcast(&base.dims, &exponent.dims)? != base.dims {
-        return Err(NodeError::Input { index: 1, expected: "the constant 2" });
+    Ok(Tensor::new(tensor.dims.clone(), data))
+}
+
+/// All inputs together.
+pub(crate) fn sum(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
+    Ok(total(operands, context)?.into())
+}
+
+/// All inputs together, divided by their number.
+pub(crate) fn mean(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
+    let sum = total(operands, context)?;
+    let share = Value::real(Vec::new(), vec![1.0 / operands.count() as f64]);
+    Ok(combine(context, Kind::Mul, &sum, &share)?.into())
+}
+
+fn total(operands: &Operands<'_>, context: &mut Context<'_>) -> Result<Value, NodeError> {
+    let values = operands.all()?;
+    let (first, rest) =
+        values.split_first().ok_or(NodeError::Input { index: 0, expected: "given" })?;
+    rest.iter().try_fold((*first).clone(), |sum, value| combine(context, Kind::Add, &sum, value))
+}
+
+/// `x` to a constant whole power; the exponent may have any shape that leaves the base's shape as it is.
+pub(crate) fn pow(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
+    const EXPECTED: NodeError = NodeError::Input {
+        index: 1,
+        expected: "one constant whole number from 0 to 16 (or 0.5, a square root)",
+    };
+    let exponent = operands.constant(1)?;
+    let exponents: Vec<f64> = match &*exponent.data {
+        Data::Real(values) => values.clone(),
+        Data::Integer(values) => values.iter().map(|&value| value as f64).collect(),
+    };
+    let base = operands.input(0)?;
+    if broadcast(base.dims(), &exponent.dims)? != base.dims() {
+        return Err(EXPECTED);
     }
-    Ok(Outcome::Square(base.clone()))
+    if let Value::Constant(tensor) = base {
+        let places = offsets(&tensor.dims, &broadcast_strides(&exponent.dims, &tensor.dims));
+        let values = tensor.reals(0)?.iter().zip(places);
+        let powers = values.map(|(value, place)| value.powf(exponents[place])).collect();
+        return Ok(Value::real(tensor.dims.clone(), powers).into());
+    }
+    let (Some(&power), true) = (exponents.first(), exponents.windows(2).all(|w| w[0] == w[1]))
+    else {
+        return Err(EXPECTED);
+    };
+    if power == 0.5 {
+        return super::activations::sqrt(operands, context);
+    }
+    if power.fract() != 0.0 || !(0.0..=MAX_DEGREE as f64).contains(&power) {
+        return Err(EXPECTED);
+    }
+    let mut result = Value::real(Vec::new(), vec![1.0]);
+    for _ in 0..power as usize {
+        result = combine(context, Kind::Mul, &result, base)?;
+    }
+    Ok(result.into())
 }
 
 /// One of the four operations on two values, each constant or not.
-pub(crate) fn combine(kind: Kind, left: &Value, right: &Value) -> Result<Outcome, NodeError> {
-    match (left, right) {
-        (Value::Constant(left), Value::Constant(right)) => {
-            Ok(Value::Constant(fold(kind, left, right)?).into())
-        }
-        (Value::Activation(x), Value::Constant(c)) => {
-            Ok(with_constant(kind, x, c, Side::Right)?.into())
-        }
-        (Value::Constant(c), Value::Activation(x)) => {
-            Ok(with_constant(kind, x, c, Side::Left)?.into())
-        }
-        (Value::Activation(left), Value::Activation(right)) => match kind {
-            Kind::Mul if left.same_as(right) => Ok(Outcome::Square(left.clone())),
-            Kind::Mul | Kind::Div => Err(NodeError::Product),
-            Kind::Add => Ok(sum(1.0, left, right)?.into()),
-            Kind::Sub => Ok(sum(-1.0, left, right)?.into()),
-        },
+pub(crate) fn combine(
+    context: &mut Context<'_>,
+    kind: Kind,
+    left: &Value,
+    right: &Value,
+) -> Result<Value, NodeError> {
+    if let (Value::Constant(left), Value::Constant(right)) = (left, right) {
+        return Ok(Value::Constant(fold(kind, left, right)?));
     }
+    if let Some(joined) = joined(context, kind, left, right)? {
+        return Ok(Value::Pending(joined));
+    }
+    Ok(match (left, right) {
+        (x, Value::Constant(c)) => {
+            let x = context.forced(x)?;
+            with_constant(context, kind, &x, c, Side::Right)?.into()
+        }
+        (Value::Constant(c), x) => {
+            let x = context.forced(x)?;
+            with_constant(context, kind, &x, c, Side::Left)?.into()
+        }
+        (left, right) => {
+            if kind == Kind::Div {
+                return Err(NodeError::Product);
+            }
+            let (left, right) = product::spread_both(context, left, right)?;
+            match kind {
+                Kind::Add => context.plus(&left, 1.0, &right)?.into(),
+                Kind::Sub => context.plus(&left, -1.0, &right)?.into(),
+                Kind::Mul | Kind::Div => product::of(context, &left, &right)?.into(),
+            }
+        }
+    })
+}
+
+/// Both as one function of one value, where they are functions of the same.
+fn joined(
+    context: &Context<'_>,
+    kind: Kind,
+    left: &Value,
+    right: &Value,
+) -> Result<Option<Pending>, NodeError> {
+    let pending = |value: &Value| matches!(value, Value::Pending(_));
+    let constant = |value: &Value| matches!(value, Value::Constant(_));
+    let product = kind == Kind::Mul && !constant(left) && !constant(right);
+    if !product && !pending(left) && !pending(right) {
+        return Ok(None);
+    }
+    let (left_value, right_value) = (left, right);
+    let Some((base, left, right)) = shared(left, right)? else { return Ok(None) };
+    let minus = Expression::constant(-1.0);
+    let expression = match (kind, &*right) {
+        (Kind::Add, _) => Expression::sum(&left, &right),
+        (Kind::Sub, _) => Expression::sum(&left, &Expression::product(&minus, &right)),
+        (Kind::Mul, _) => Expression::product(&left, &right),
+        (Kind::Div, Expression::Constant(divisors)) => {
+            let inverse = divisors.iter().map(|divisor| 1.0 / divisor).collect();
+            Expression::product(&left, &Expression::constants(inverse))
+        }
+        (Kind::Div, _) => return Ok(None),
+    };
+    let fits = expression.size() <= MAX_NODES
+        && expression.degree().is_none_or(|degree| degree <= MAX_DEGREE);
+    // A function keeps its node: sums and products with constants around it are no functions of their own.
+    let node = [left_value, right_value].into_iter().find_map(|value| match value {
+        Value::Pending(pending) if pending.expression.degree().is_none() => Some(&pending.node),
+        _ => None,
+    });
+    Ok(fits.then(|| Pending::new(base, expression, node.unwrap_or(&context.node))))
+}
+
+/// The value that both are functions of, and the functions.
+type Shared = (Activation, Rc<Expression>, Rc<Expression>);
+
+fn shared(left: &Value, right: &Value) -> Result<Option<Shared>, NodeError> {
+    Ok(match (split(left), split(right)) {
+        (Some((base, left)), None) => {
+            constant_in(&base, right, 1)?.map(|right| (base, left, right))
+        }
+        (None, Some((base, right))) => constant_in(&base, left, 0)?.map(|left| (base, left, right)),
+        (Some((one, left)), Some((other, right))) => {
+            if let Some(line) = one.line_of(&other) {
+                Some((other, left.substituted(&line_expression(line)), right))
+            } else {
+                let line = other.line_of(&one);
+                line.map(|line| (one, left, right.substituted(&line_expression(line))))
+            }
+        }
+        (None, None) => None,
+    })
+}
+
+/// What a value is a function of.
+fn split(value: &Value) -> Option<(Activation, Rc<Expression>)> {
+    match value {
+        Value::Activation(x) => Some((x.clone(), Rc::new(Expression::Variable))),
+        Value::Pending(pending) => Some((pending.base.clone(), Rc::clone(&pending.expression))),
+        Value::Constant(_) | Value::Formed(_) => None,
+    }
+}
+
+/// A constant spread over the values of `base`, if it does not enlarge it.
+fn constant_in(
+    base: &Activation,
+    value: &Value,
+    index: usize,
+) -> Result<Option<Rc<Expression>>, NodeError> {
+    let Value::Constant(tensor) = value else { return Ok(None) };
+    let values = tensor.reals(index)?;
+    if broadcast(&base.dims, &tensor.dims)? != base.dims {
+        return Ok(None);
+    }
+    if let [one] = values {
+        return Ok(Some(Expression::constant(*one)));
+    }
+    let places = offsets(&base.dims, &broadcast_strides(&tensor.dims, &base.dims));
+    Ok(Some(Expression::constants(places.into_iter().map(|place| values[place]).collect())))
+}
+
+fn line_expression((slope, offset): (Vec<f64>, Vec<f64>)) -> Rc<Expression> {
+    let variable = Rc::new(Expression::Variable);
+    if slope == [1.0] && offset == [0.0] {
+        return variable;
+    }
+    let product = Expression::product(&Expression::constants(slope), &variable);
+    Expression::sum(&product, &Expression::constants(offset))
 }
 
 /// Where the constant stands.
@@ -74,6 +273,7 @@ enum Side {
 
 /// An activation and a constant: `scale · x + bias`, value by value.
 fn with_constant(
+    context: &mut Context<'_>,
     kind: Kind,
     x: &Activation,
     constant: &Tensor,
@@ -93,31 +293,13 @@ fn with_constant(
     };
     let constants = constant.reals(index)?;
     let target = broadcast(&x.dims, &constant.dims)?;
-    let count = activation_volume(&target)?;
+    activation_volume(&target)?;
+    let x = product::spread(context, &Value::Activation(x.clone()), &target)?;
+    let x = context.forced(&x)?;
     let places = offsets(&target, &broadcast_strides(&constant.dims, &target));
-    let lines: Vec<(f64, f64)> = places.into_iter().map(|place| line(constants[place])).collect();
-    let sources = offsets(&target, &broadcast_strides(&x.dims, &target));
-    let rows = sources.iter().zip(&lines).map(|(&source, &(scale, _))| vec![(source, scale)]);
-    let bias = lines.iter().map(|&(_, bias)| bias).collect();
-    x.through(target, count, rows, Some(bias))
-}
-
-/// `left + sign · right` for two activations of one stage.
-fn sum(sign: f64, left: &Activation, right: &Activation) -> Result<Activation, NodeError> {
-    if left.stage != right.stage {
-        return Err(NodeError::Branches);
-    }
-    let target = broadcast(&left.dims, &right.dims)?;
-    let spread = |side: &Activation| -> Result<Activation, NodeError> {
-        if side.dims == target {
-            return Ok(side.clone());
-        }
-        let count = activation_volume(&target)?;
-        let sources = offsets(&target, &broadcast_strides(&side.dims, &target));
-        let rows = sources.iter().map(|&source| vec![(source, 1.0)]);
-        side.through(target.clone(), count, rows, None)
-    };
-    spread(left)?.plus(sign, &spread(right)?)
+    let lines = places.into_iter().map(|place| line(constants[place]));
+    let (factors, bias): (Vec<f64>, Vec<f64>) = lines.unzip();
+    x.scaled(&factors, &bias)
 }
 
 /// The operation on two constants of one type.

@@ -1,10 +1,14 @@
 //! `BatchNormalization` and `Dropout`, as they are at inference.
 
+use super::context::Context;
 use super::operators::{Operands, Outcome};
 use crate::onnx::NodeError;
 
 /// `scale · (x − mean) / √(variance + epsilon) + bias` for each channel (axis 1), from stored statistics.
-pub(crate) fn batch(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
+pub(crate) fn batch(
+    operands: &Operands<'_>,
+    _context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
     let x = operands.activation(0)?;
     let attributes = &operands.attributes;
     // Before version 9 the statistics could be those of single values.
@@ -31,17 +35,22 @@ pub(crate) fn batch(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
     let plane: usize = spatial.iter().product();
     let factor = |channel: usize| scale[channel] / (variance[channel] + epsilon).sqrt();
     let channel = |index: usize| index / plane % channels;
-    let rows = (0..x.len()).map(|index| vec![(index, factor(channel(index)))]);
-    let biases = (0..x.len()).map(|index| {
+    let factors: Vec<f64> = (0..x.len()).map(|index| factor(channel(index))).collect();
+    let biases = factors.iter().enumerate().map(|(index, factor)| {
         let channel = channel(index);
-        bias[channel] - mean[channel] * factor(channel)
+        bias[channel] - mean[channel] * factor
     });
-    Ok(x.through(x.dims.clone(), x.len(), rows, Some(biases.collect()))?.into())
+    Ok(x.scaled(&factors, &biases.collect::<Vec<_>>())?.into())
 }
 
 /// The input as it is; refused where the node says that it trains.
-pub(crate) fn dropout(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
-    if operands.optional(2).is_some() && operands.integers(2)? != [0] {
+pub(crate) fn dropout(
+    operands: &Operands<'_>,
+    _context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
+    // Operator sets below 7 are not read, and those say `is_test`; what PyTorch writes beside newer ones is the same flag.
+    let training = operands.attributes.flag("training_mode", false)?;
+    if training || (operands.optional(2).is_some() && operands.integers(2)? != [0]) {
         return Err(NodeError::Input { index: 2, expected: "the constant false (inference)" });
     }
     Ok(operands.input(0)?.clone().into())

@@ -1,28 +1,41 @@
-//! Operators that move values without changing them.
+//! Shapes: operators that name the same values by other indices.
 
+use std::rc::Rc;
+
+use super::context::Context;
 use super::index::{axis, offsets, strides};
 use super::operators::{Operands, Outcome};
-use super::value::Value;
+use super::value::{Formed, Tensor, Value};
 use super::volume;
 use crate::onnx::{MAX_CONSTANT_VALUES, MAX_RANK, NodeError};
 
-pub(crate) fn identity(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
+pub(crate) fn identity(
+    operands: &Operands<'_>,
+    _context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
     Ok(operands.input(0)?.clone().into())
 }
 
 /// Two axes: everything before `axis`, and everything from it on.
-pub(crate) fn flatten(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
+pub(crate) fn flatten(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
     let value = operands.input(0)?;
     let dims = value.dims();
     let cut = operands.attributes.int("axis")?.unwrap_or(1);
     // The cut may also lie behind the last axis.
     let at = if cut == dims.len() as i64 { dims.len() } else { axis(cut, dims.len(), "axis")? };
     let (before, from) = dims.split_at(at);
-    Ok(value.reshaped(vec![before.iter().product(), from.iter().product()]).into())
+    let dims = vec![before.iter().product(), from.iter().product()];
+    Ok(reshaped(context, value, dims)?.into())
 }
 
 /// The shape in input 1: -1 stands for what is left, 0 (unless `allowzero`) for the old length of the same axis.
-pub(crate) fn reshape(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
+pub(crate) fn reshape(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
     let value = operands.input(0)?;
     let wanted = operands.integers(1)?;
     let zero_is_zero = operands.attributes.flag("allowzero", false)?;
@@ -55,11 +68,14 @@ pub(crate) fn reshape(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
             rule: "they hold different numbers of values",
         });
     }
-    Ok(value.reshaped(dims).into())
+    Ok(reshaped(context, value, dims)?.into())
 }
 
 /// Drops axes of length 1: those named, or all.
-pub(crate) fn squeeze(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
+pub(crate) fn squeeze(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
     let value = operands.input(0)?;
     let dims = value.dims();
     let dropped = match operands.axes(13)? {
@@ -72,11 +88,14 @@ pub(crate) fn squeeze(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
         return Err(NodeError::Shapes { shapes, rule: "only axes of length 1 can be dropped" });
     }
     let kept = axes.filter(|&(_, &dropped)| !dropped).map(|(&dim, _)| dim).collect();
-    Ok(value.reshaped(kept).into())
+    Ok(reshaped(context, value, kept)?.into())
 }
 
 /// Inserts axes of length 1, named by their place in the result.
-pub(crate) fn unsqueeze(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
+pub(crate) fn unsqueeze(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
     let value = operands.input(0)?;
     let axes = operands.axes(13)?.ok_or(NodeError::Attribute {
         name: "axes",
@@ -90,11 +109,15 @@ pub(crate) fn unsqueeze(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
     let mut old = value.dims().iter();
     let inserted = marked(axes, rank)?;
     let dims = inserted.iter().map(|&new| if new { Some(1) } else { old.next().copied() });
-    Ok(value.reshaped(dims.flatten().collect()).into())
+    let dims = dims.flatten().collect();
+    Ok(reshaped(context, value, dims)?.into())
 }
 
 /// Axes in another order, reversed where none is given.
-pub(crate) fn transpose(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
+pub(crate) fn transpose(
+    operands: &Operands<'_>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, NodeError> {
     let value = operands.input(0)?;
     let rank = value.dims().len();
     let order: Vec<usize> = match operands.attributes.ints("perm")? {
@@ -109,16 +132,33 @@ pub(crate) fn transpose(operands: &Operands<'_>) -> Result<Outcome, NodeError> {
             axes.iter().map(|&axis| axis as usize).collect()
         }
     };
-    Ok(permuted(value, &order)?.into())
+    Ok(permuted(context, value, &order)?.into())
+}
+
+/// The same values under another shape of the same volume. A result in a form keeps it: only its outer shape changes.
+pub(crate) fn reshaped(
+    context: &mut Context<'_>,
+    value: &Value,
+    dims: Vec<usize>,
+) -> Result<Value, NodeError> {
+    Ok(match value {
+        Value::Constant(tensor) => Value::Constant(Tensor { dims, data: Rc::clone(&tensor.data) }),
+        Value::Formed(formed) => Value::Formed(Formed { dims, ..formed.clone() }),
+        other => context.forced(other)?.reshaped(dims).into(),
+    })
 }
 
 /// Axis `i` of the result is axis `order[i]`; `order` is a permutation of the axes.
-pub(crate) fn permuted(value: &Value, order: &[usize]) -> Result<Value, NodeError> {
+pub(crate) fn permuted(
+    context: &mut Context<'_>,
+    value: &Value,
+    order: &[usize],
+) -> Result<Value, NodeError> {
     let old = strides(value.dims());
     let dims: Vec<usize> = order.iter().map(|&axis| value.dims()[axis]).collect();
     let strides: Vec<usize> = order.iter().map(|&axis| old[axis]).collect();
     let sources = offsets(&dims, &strides);
-    value.gathered(dims, &sources)
+    context.gathered(value, dims, &sources)
 }
 
 /// Which of `rank` axes are named; each at most once.

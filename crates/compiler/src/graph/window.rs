@@ -35,6 +35,18 @@ impl Axis {
         })
     }
 
+    /// The pairs (tap, input index) that reach `position` when the input spreads its windows over the output.
+    pub(crate) fn sources(
+        &self,
+        position: usize,
+    ) -> impl Iterator<Item = (usize, usize)> + Clone + '_ {
+        (0..self.kernel).filter_map(move |tap| {
+            let reached = (position + self.begin).checked_sub(tap * self.dilation)?;
+            let index = (reached % self.stride == 0).then_some(reached / self.stride)?;
+            (index < self.input).then_some((tap, index))
+        })
+    }
+
     /// The taps of the window at `position` that read the input or its padding, not what lies beyond.
     pub(crate) fn padded_taps(&self, position: usize) -> usize {
         let padded = self.input + self.begin + self.end;
@@ -61,6 +73,63 @@ pub(crate) fn axes(
             shapes: vec![vec![input], vec![kernel], vec![dilation]],
             rule: "the window (length, taps, dilation of one axis) does not fit into the padded input",
         })
+    };
+    match rank {
+        1 => Ok([Axis::single(), axis(0)?]),
+        2 => Ok([axis(0)?, axis(1)?]),
+        _ => Err(NodeError::Input { index: 0, expected: "of three axes (1D) or four (2D)" }),
+    }
+}
+
+/// The same for a transposed convolution, whose output is what the windows of the input cover, less the padding.
+pub(crate) fn transposed_axes(
+    operands: &Operands<'_>,
+    input: &[usize],
+    kernel: &[usize],
+) -> Result<[Axis; 2], NodeError> {
+    let rank = input.len();
+    let strides = lengths(operands, "strides", rank)?.unwrap_or_else(|| vec![1; rank]);
+    let dilations = lengths(operands, "dilations", rank)?.unwrap_or_else(|| vec![1; rank]);
+    let stated = lengths(operands, "output_shape", rank)?;
+    let extra = match operands.attributes.ints("output_padding")? {
+        None => vec![0; rank],
+        Some(list) => sizes(list, rank, 0).ok_or_else(|| NodeError::Attribute {
+            name: "output_padding",
+            found: format!("{list:?}"),
+            supported: "one length for each spatial axis, none negative",
+        })?,
+    };
+    let padding = Padding::read(operands, rank)?;
+    let axis = |index: usize| -> Result<Axis, NodeError> {
+        let (input, kernel) = (input[index], kernel[index]);
+        let (stride, dilation) = (strides[index], dilations[index]);
+        let misfit = || NodeError::Shapes {
+            shapes: vec![vec![input], vec![kernel], vec![dilation]],
+            rule: "the padding leaves nothing of what the windows (length, taps, dilation of one axis) cover",
+        };
+        let covered = (input.checked_sub(1).ok_or_else(misfit)?)
+            .checked_mul(stride)
+            .and_then(|reach| {
+                reach.checked_add((kernel - 1).checked_mul(dilation)? + 1 + extra[index])
+            })
+            .ok_or_else(misfit)?;
+        let (begin, output) = match (&padding, &stated) {
+            (Padding::Explicit(pads), None) => {
+                let (begin, end) = (pads[index], pads[rank + index]);
+                (begin, covered.checked_sub(begin + end).ok_or_else(misfit)?)
+            }
+            (Padding::Valid, None) => (0, covered),
+            (padding, stated) => {
+                let output = stated.as_ref().map_or(input.saturating_mul(stride), |s| s[index]);
+                let total = covered.saturating_sub(output);
+                let upper = matches!(padding, Padding::SameUpper);
+                (if upper { total / 2 } else { total - total / 2 }, output)
+            }
+        };
+        if output == 0 {
+            return Err(misfit());
+        }
+        Ok(Axis { input, kernel, output, stride, dilation, begin, end: 0 })
     };
     match rank {
         1 => Ok([Axis::single(), axis(0)?]),

@@ -84,6 +84,11 @@ impl SparseMatrix {
         &self.values
     }
 
+    /// The columns of the stored values, row after row.
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
     /// The `(column, value)` pairs of one row, columns rising; nothing for a row that is not there.
     pub fn row(&self, row: usize) -> impl ExactSizeIterator<Item = (usize, f64)> + '_ {
         let start = self.offsets.get(row).copied().unwrap_or(self.values.len());
@@ -132,6 +137,22 @@ impl SparseMatrix {
             let products: usize = row.map(|(middle, _)| right.row(middle).len()).sum();
             (stored + products.min(right.cols), multiplications + products)
         })
+    }
+
+    /// About how many values `self · right` stores (those that cancel included): counted in `rows` rows, evenly spaced.
+    pub(crate) fn product_nonzeros(&self, right: &Self, rows: usize) -> usize {
+        let step = self.rows.div_ceil(rows.max(1)).max(1);
+        let mut seen = vec![usize::MAX; right.cols];
+        let (mut counted, mut found) = (0, 0);
+        for row in (0..self.rows).step_by(step) {
+            counted += 1;
+            for (middle, _) in self.row(row) {
+                for (column, _) in right.row(middle) {
+                    found += usize::from(std::mem::replace(&mut seen[column], row) != row);
+                }
+            }
+        }
+        (found as u128 * self.rows as u128 / counted.max(1) as u128) as usize
     }
 
     /// The product `self · right`, row by row (Gustavson's algorithm).

@@ -1,8 +1,8 @@
 //! Why a model was not imported.
 
 use super::{
-    MAX_ACTIVATION_VALUES, MAX_CONSTANT_VALUES, MAX_FILE_BYTES, MAX_NODES, MAX_RANK, NEWEST_OPSET,
-    OLDEST_OPSET,
+    MAX_ACTIVATION_VALUES, MAX_CONSTANT_VALUES, MAX_FILE_BYTES, MAX_NODES, MAX_PORTS, MAX_RANK,
+    NEWEST_OPSET, OLDEST_OPSET,
 };
 use crate::network::ShapeError;
 
@@ -40,17 +40,21 @@ pub enum ImportError {
     /// Sparse initializers.
     #[error("sparse initializers are not supported; store the weights dense")]
     SparseInitializer,
-    /// Not exactly one input besides the weights.
-    #[error("the model has the inputs {names:?}; exactly one is supported")]
-    Inputs {
-        /// Inputs that no initializer fills.
-        names: Vec<String>,
-    },
-    /// Not exactly one output.
-    #[error("the model has the outputs {names:?}; exactly one is supported")]
-    Outputs {
-        /// All outputs.
-        names: Vec<String>,
+    /// No input besides the weights, or more than [`MAX_PORTS`].
+    #[error("the model has {0} inputs besides its weights; supported: 1 to {MAX_PORTS}")]
+    Inputs(usize),
+    /// No output, or more than [`MAX_PORTS`].
+    #[error("the model has {0} outputs; supported: 1 to {MAX_PORTS}")]
+    Outputs(usize),
+    /// Calibration samples that do not fit the model.
+    #[error("calibration sample {sample} has {actual} values; the model takes {expected}")]
+    Sample {
+        /// Which one, counted from 0.
+        sample: usize,
+        /// Values of the model's inputs together.
+        expected: usize,
+        /// Values of the sample.
+        actual: usize,
     },
     /// An input of a kind that is not supported.
     #[error("input '{name}' {fault}")]
@@ -103,6 +107,16 @@ pub enum ImportError {
     Layers(#[from] ShapeError),
 }
 
+impl ImportError {
+    /// A node's fault, or the earlier node's that it tells of.
+    pub(crate) fn node(node: &str, operator: &str, fault: NodeError) -> Self {
+        match fault {
+            NodeError::At { node, operator, fault } => Self::node(&node, &operator, *fault),
+            fault => Self::Node { node: node.to_owned(), operator: operator.to_owned(), fault },
+        }
+    }
+}
+
 /// What is wrong with the model's input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputFault {
@@ -119,8 +133,13 @@ pub enum InputFault {
     #[error("leaves the length of axis {0} open; only the first one, the batch, may be open")]
     OpenAxis(usize),
     /// A fixed batch of several samples.
-    #[error("has a fixed batch of {0}; export the model with an open batch axis or a batch of 1")]
+    #[error(
+        "has a fixed batch of {0}; export the model with an open batch axis or a batch of 1, or import whole tensors as samples"
+    )]
     FixedBatch(usize),
+    /// Too many values with the inputs before it.
+    #[error("holds, with the inputs before it, more than {MAX_ACTIVATION_VALUES} values")]
+    Together,
     /// Lengths below 1 or in sum too large.
     #[error(
         "has the shape {0:?}; supported: positive lengths, at most {MAX_ACTIVATION_VALUES} values"
@@ -166,8 +185,8 @@ pub enum NodeError {
     /// An operator outside the supported ones.
     #[error("operator is not supported; supported: {}", names(super::supported_operators()))]
     Operator,
-    /// An operator of a domain other than ONNX's own.
-    #[error("operator is of domain '{0}'; supported: ONNX's own")]
+    /// An operator of a domain other than ONNX's own two.
+    #[error("operator is of domain '{0}'; supported: ai.onnx and ai.onnx.ml")]
     Domain(String),
     /// An attribute that the operator does not have, or not in a supported version.
     #[error("attribute '{name}' is not supported; supported: {}", names(supported.iter().copied()))]
@@ -225,19 +244,46 @@ pub enum NodeError {
         limit: usize,
     },
     /// A second output (mask, statistics) that something uses.
-    #[error("output '{0}' is used; only the first output is supported")]
+    #[error("output '{0}' is used, which is not supported")]
     ExtraOutput(String),
-    /// A product of two different activations, or a division by one.
+    /// A division by an activation.
     #[error(
-        "two different activations meet; supported: an activation and a constant, or a square (x · x, x to the power of 2)"
+        "divides by an activation; supported: sums, differences and products of activations, and divisions by constants"
     )]
     Product,
-    /// A sum of activations with different squares behind them.
+    /// Something after an operator that is an output form.
     #[error(
-        "adds activations of different depth or from different squares; a residual sum is supported only where no square \
-         lies between the point at which its branches part and the sum"
+        "uses the result of {0}, which is supported at the very end of a model alone, as a form in which the results are read"
     )]
-    Branches,
+    Form(&'static str),
+    /// A function that is no polynomial, and nothing to fit it over.
+    #[error(
+        "is not a polynomial; it can be fitted by one over the range that samples show: give calibration samples (--calibrate \
+         SAMPLES.npy)"
+    )]
+    NeedsSamples,
+    /// An earlier node's fault that showed when its values were needed.
+    #[error("{fault}")]
+    At {
+        /// The node.
+        node: String,
+        /// Its operator.
+        operator: String,
+        /// What is wrong with it.
+        fault: Box<NodeError>,
+    },
+    /// No polynomial up to the highest degree comes close enough.
+    #[error(
+        "the best polynomial (degree 32) is off by {:.1} % of the function's span; the budget is {:.1} %: allow more \
+         (--fit-error), state a degree (--fit-degree), or train with a smoother activation",
+        100.0 * error, 100.0 * budget
+    )]
+    Fit {
+        /// Largest error as part of the function's span.
+        error: f64,
+        /// What was allowed.
+        budget: f64,
+    },
     /// A result that is infinite or not a number.
     #[error("gives a value that is not finite")]
     NotFinite,
