@@ -1,18 +1,24 @@
 //! The command line as types. Every command's long help teaches by example.
 
 mod audit;
+#[cfg(feature = "simulated")]
+mod bench;
 mod owners;
 mod release;
 mod runs;
 mod trust;
 
 pub(crate) use audit::{Audit, AuditCommand, AuditRun, EnclaveKey};
+#[cfg(feature = "simulated")]
+pub(crate) use bench::{
+    Bench, BenchCommand, BenchCore, BenchNetworks, BenchScale, KernelChoice, Ring,
+};
 pub(crate) use owners::{
     Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, Publish,
 };
 pub(crate) use release::{OutputForm, Release};
 #[cfg(feature = "simulated")]
-pub(crate) use runs::{Bench, Demo};
+pub(crate) use runs::Demo;
 pub(crate) use runs::{Compile, Inspect, Measure, Objective, Privacy};
 
 pub(crate) use trust::{Answering, Endorsing, Policy, PolicyCommand, PolicyNew, Trust};
@@ -63,7 +69,7 @@ pub(crate) enum Command {
     Measure(Measure),
     /// Make an owner's identity, or show an existing one's public key
     Keygen(Keygen),
-    /// Measure evaluation on this machine with the real processes
+    /// Measure on this machine: networks, the core's operations, scaling
     #[cfg(feature = "simulated")]
     Bench(Bench),
     /// Start the enclave (runs the sibling program adyton-enclave; `adyton enclave --help` shows its options)
@@ -97,7 +103,7 @@ impl Command {
             Self::Measure(a) => a.json,
             Self::Keygen(a) => a.json,
             #[cfg(feature = "simulated")]
-            Self::Bench(a) => a.json,
+            Self::Bench(a) => a.json(),
             Self::Enclave(_) | Self::Host(_) => false,
         }
     }

@@ -9,6 +9,7 @@
 //! * [`ResidueRing`] is the ring modulo one prime: the same operations on slices, and the sums of products
 //!   ([`ResidueRing::dot2`] and others) whose callers choose the blocking.
 //! * [`Automorphism`], [`Divider`] and [`ModUp`] own the tables of the operations they name.
+//! * [`roofline`] measures nothing itself, but has the loops by which a machine's limits are measured.
 //! * [`sampler`] draws uniform, ternary and Gaussian polynomials from seeds; [`codec`] packs residues into bits.
 //!
 //! # Two ring kinds
@@ -55,6 +56,7 @@ mod poly;
 mod primes;
 mod residue;
 mod ring;
+pub mod roofline;
 pub mod sampler;
 mod switch;
 

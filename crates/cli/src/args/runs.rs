@@ -1,4 +1,4 @@
-//! Commands that need no other party: demo, compile, inspect, bench.
+//! Commands that need no other party: demo, compile, inspect.
 
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -87,38 +87,6 @@ pub(crate) struct Demo {
     /// Work in this directory and leave it there (must be empty or new)
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
-}
-
-/// Measure evaluation on this machine with the real processes.
-///
-/// Starts enclave, host, model owner and data owner like the demo. A warm-up job first loads weights and keys into the
-/// host's memory, so `evaluate_seconds` is evaluation alone; the fastest of several jobs counts. For throughput, jobs
-/// of one and of several groups of lanes are measured and each is a result; for latency, one image.
-#[derive(Args, Debug)]
-#[command(after_long_help = "\
-Examples:
-  adyton bench                                        all networks, both objectives
-  adyton bench --network mlp --objective throughput   one of them
-  adyton bench --json > bench.json                    for machines (docs/bench-json.md)")]
-pub(crate) struct Bench {
-    #[command(flatten)]
-    pub(crate) workload: Workload,
-
-    /// What the programs are laid out for; may be repeated [default: both]
-    #[arg(long = "objective", value_enum, value_name = "OBJECTIVE")]
-    pub(crate) objectives: Vec<Objective>,
-
-    /// Measured jobs for each batch size, after one to warm up
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub(crate) repeat: u32,
-
-    /// Groups of lanes in a throughput job; may be repeated [default: 1, 2 and 4]
-    #[arg(long = "groups", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub(crate) groups: Vec<u32>,
-
-    /// Print the results as one JSON object on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Compile an ONNX network to a program (public) and its packed weights (secret).

@@ -180,11 +180,24 @@ impl Parties {
         repeat: u32,
         progress: &mut Progress,
     ) -> Result<InferReport, CliError> {
+        self.infer_in(0, deployment, samples, repeat, progress).await
+    }
+
+    /// As [`Self::infer`], in the session with this number.
+    pub(crate) async fn infer_in(
+        &mut self,
+        session: u32,
+        deployment: &str,
+        samples: &[Vec<f64>],
+        repeat: u32,
+        progress: &mut Progress,
+    ) -> Result<InferReport, CliError> {
         progress.begin("data owner: predict");
         samples::write_npy(&self.directory.join("data-owner").join(INPUTS), samples)?;
-        let repeat = repeat.to_string();
+        let (repeat, session) = (repeat.to_string(), session.to_string());
         let arguments = [
-            strings(&["infer", INPUTS, "--deployment", deployment, "--repeat", &repeat, "--json"]),
+            strings(&["infer", INPUTS, "--deployment", deployment, "--session", &session]),
+            strings(&["--repeat", &repeat, "--json"]),
             self.trust(),
         ]
         .concat();

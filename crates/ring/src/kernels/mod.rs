@@ -317,4 +317,14 @@ impl Backend {
     pub(crate) fn inverse(self, tables: &NttTables, x: &mut [u64]) {
         dispatch!(self, inverse(tables, x));
     }
+
+    /// As [`crate::roofline::multiply_accumulate`].
+    pub(crate) fn multiply_accumulate(self, rounds: u64, mix: &mut u64) {
+        dispatch!(self, multiply_accumulate(rounds, mix));
+    }
+
+    /// As [`crate::roofline::read`].
+    pub(crate) fn read(self, words: &[u64], mix: &mut u64) {
+        dispatch!(self, read(words, mix));
+    }
 }

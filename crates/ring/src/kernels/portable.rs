@@ -310,3 +310,23 @@ fn transpose_blocks(x: &mut [u64]) {
         }
     }
 }
+
+/// Products into four sums of 128 bits, from operands that the compiler must take for new in every round.
+pub(super) fn multiply_accumulate(rounds: u64, mix: &mut u64) {
+    let mut sums = [0u128; 4];
+    let mut x: [u64; 24] = std::array::from_fn(|i| 0x3fff_ffff_ffc5 - i as u64);
+    let y: [u64; 4] = std::hint::black_box([3, 5, 7, 11].map(|factor| 0x0555_ef01_2345 * factor));
+    for _ in 0..rounds {
+        x = std::hint::black_box(x);
+        for x in x {
+            for (sum, y) in sums.iter_mut().zip(y) {
+                *sum = sum.wrapping_add(u128::from(x) * u128::from(y));
+            }
+        }
+    }
+    *mix = sums.iter().fold(0, |mix, &sum| mix ^ sum as u64 ^ (sum >> 64) as u64);
+}
+
+pub(super) fn read(words: &[u64], mix: &mut u64) {
+    *mix = words.iter().fold(0, |sum, &word| sum.wrapping_add(word));
+}

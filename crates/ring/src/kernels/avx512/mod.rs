@@ -17,6 +17,7 @@ mod interleave;
 mod ntt;
 mod permute;
 mod pointwise;
+mod roofline;
 mod tile;
 mod vector;
 
@@ -67,6 +68,8 @@ entries! {
     dot::dot2[ADD](m: &Modulus, terms: Checked<'_, SingleTerm<'_>>, outs: [&mut [u64]; 2]);
     interleave::interleave(limbs: &[&[u64]], block: Range<usize>, out: &mut [u64]);
     tile::tile(m: &Modulus, tile: Tile<'_, '_>);
+    roofline::multiply_accumulate(rounds: u64, mix: &mut u64);
+    roofline::read(words: &[u64], mix: &mut u64);
     ntt::forward(tables: &NttTables, x: &mut [u64]);
     ntt::inverse(tables: &NttTables, x: &mut [u64]);
 }
