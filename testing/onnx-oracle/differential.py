@@ -1,7 +1,7 @@
 """Random networks: what the import makes of them against onnxruntime.
 
     pip install numpy onnx onnxruntime
-    python testing/onnx-oracle/differential.py [--seeds 0:600] [--keep FOLDER] [--write FOLDER NAME …]
+    python testing/onnx-oracle/differential.py [--seeds 0:600] [--keep FOLDER] [--functions]
 
 A seed determines a network: its operators, shapes, paddings, weights and operator set. Each is run on three samples by onnxruntime (graph
 optimizations off) and, through `cargo run -p adyton-compiler --example run_models`, by the import's network in f64; the largest
@@ -486,6 +486,62 @@ def network(seed):
     return b, outputs
 
 
+def functions():
+    """Each function that is fitted, between two linear maps: name, builder, outputs."""
+    simple = "Abs Cos Elu Erf Exp HardSigmoid HardSwish LeakyRelu Mish Relu Selu Celu Sin Softplus Softsign Tanh ThresholdedRelu Sigmoid Gelu"
+    cases = {name: lambda b, x, name=name: b.add(name, x) for name in simple.split()}
+    cases["Relu6"] = lambda b, x: b.add("Clip", x, b.constant(np.float32(0)), b.constant(np.float32(6)))
+    cases["Clip"] = lambda b, x: b.add("Clip", x, "", b.constant(np.float32(0.5)))
+    cases["Max"] = lambda b, x: b.add("Max", x, b.constant(np.float32(-0.5)))
+    cases["Min of two"] = lambda b, x: b.add("Min", x, b.add("Mul", x, b.weights(4, 1, 1)))
+    cases["PRelu"] = lambda b, x: b.add("PRelu", x, b.weights(4, 1, 1))
+    cases["SiLU"] = lambda b, x: b.add("Mul", b.add("Sigmoid", x), x)
+    cases["HardSwish by Clip"] = lambda b, x: b.add("Div", b.add("Mul", x, b.add("Clip", b.add("Add", x, b.constant(np.float32(3))), b.constant(np.float32(0)), b.constant(np.float32(6)))), b.constant(np.float32(6)))
+
+    def gelu(b, x):
+        erf = b.add("Erf", b.add("Div", x, b.constant(np.float32(2**0.5))))
+        return b.add("Mul", b.add("Mul", x, b.add("Add", erf, b.constant(np.float32(1)))), b.constant(np.float32(0.5)))
+
+    def gelu_tanh(b, x):
+        cube = b.add("Mul", b.add("Pow", x, b.constant(np.float32(3))), b.constant(np.float32(0.044715)))
+        inner = b.add("Mul", b.add("Add", x, cube), b.constant(np.float32((2 / np.pi) ** 0.5)))
+        return b.add("Mul", b.add("Mul", x, b.add("Add", b.add("Tanh", inner), b.constant(np.float32(1)))), b.constant(np.float32(0.5)))
+
+    cases["GELU by Erf"], cases["GELU by Tanh"] = gelu, gelu_tanh
+    cases["Relu, scaled, Relu"] = lambda b, x: b.add("Relu", b.add("Sub", b.add("Mul", b.add("Relu", x), b.weights(4, 1, 1)), b.weights(4, 1, 1)))
+    cases["MaxPool"] = lambda b, x: b.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    cases["MaxPool padded"] = lambda b, x: b.add("MaxPool", x, kernel_shape=[2, 3], pads=[1, 1, 0, 0])
+    for name, function in cases.items():
+        b = Builder(sum(map(ord, name)))
+        b.opset = 22
+        x = b.add("Conv", b.input([1, 2, 6, 6]), b.weights(4, 2, 3, 3), b.weights(4), pads=[1] * 4)
+        y = function(b, x)
+        yield name, b, [b.add("Identity", b.add("Add", b.add("Flatten", y, axis=1), b.constant(np.zeros(1, np.float32))))]
+
+
+def check_functions(folder):
+    """Fits stay within the error that they report, which is measured at 1025 points (of maxima, within twice the sum: errors go on to later rounds)."""
+    lines, names, failed = [], {}, 0
+    for name, b, outputs in functions():
+        model = b.model(outputs)
+        session = ort.InferenceSession(model.SerializeToString(), options(), providers=["CPUExecutionProvider"])
+        feeds = [{n: b.rng.uniform(-2, 2, s).astype(np.float32) for n, s in b.inputs} for _ in range(50)]
+        file = "function " + name
+        length = write(folder, file, model, feeds, [session.run(None, feed) for feed in feeds])
+        names[str(folder / file)] = name
+        lines.append(f"{folder / file}\tlen={length}\tfit")
+    for path, (status, reason) in run(lines).items():
+        error = np.inf
+        if status == "ok":
+            expected, found = np.fromfile(path + ".expected", "<f8"), np.fromfile(path + ".out", "<f8")
+            error = np.abs(expected - found).max()
+        stated = [float(part.split()[0]) for part in reason.split("off by ")[1:]]
+        bound = (2 if len(stated) > 1 else 1.05) * sum(stated) + 1e-5
+        failed += not error <= bound
+        print(f"{names[path]}: {'' if error <= bound else 'FAILED '}{error:.2e}; {reason}")
+    return failed
+
+
 def write(folder, name, model, feeds, results):
     """Model, samples (f64, flat) and expected results."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -529,9 +585,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", default="0:600")
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--functions", action="store_true", help="the functions that are fitted, not random networks")
     args = parser.parse_args()
     first, last = map(int, args.seeds.split(":"))
     folder = args.keep or Path(tempfile.mkdtemp())
+    if args.functions:
+        sys.exit(1 if check_functions(folder) else 0)
     built, lines = {}, []
     for seed in range(first, last):
         try:

@@ -13,7 +13,7 @@ use crate::onnx::{Fit, NodeError};
 /// Degrees that are tried: the highest that their depth allows.
 const DEGREES: [usize; 6] = [1, 2, 4, 8, 16, 32];
 /// Points at which a function is looked at.
-const POINTS: usize = 257;
+const POINTS: usize = 1025;
 /// Fewest samples of a channel for a range of its own.
 const CHANNEL_SAMPLES: usize = 512;
 /// A range is made symmetric up to this growth where that makes the polynomial even.
@@ -44,12 +44,7 @@ pub(crate) fn apply(
     }
     let groups = Group::all(x, &samples, context.options.margin);
     let fitted = chosen(context, &groups, expression)?;
-    let length = x.len();
-    let (center, half) = spread(&groups, length);
-    let t = x.scaled(
-        &half.iter().map(|half| 1.0 / half).collect::<Vec<_>>(),
-        &center.iter().zip(&half).map(|(center, half)| -center / half).collect::<Vec<_>>(),
-    )?;
+    let t = x.scaled(&fitted.slopes, &fitted.offsets)?;
     let result = evaluate(context, &t, Basis::Chebyshev, &fitted.coefficients)?;
     let (node, operator) = node.clone();
     context.fits.push(Fit { node, operator, ..fitted.report });
@@ -102,21 +97,21 @@ impl Group {
     }
 }
 
-/// Center and half width for each value, or for all at once.
-fn spread(groups: &[Group], length: usize) -> (Vec<f64>, Vec<f64>) {
+/// One number of each group for all its values; one alone where there is one group.
+fn spread(groups: &[Group], of: fn(&Group) -> f64) -> Vec<f64> {
     if let [one] = groups {
-        return (vec![one.center()], vec![one.half()]);
+        return vec![of(one)];
     }
-    let each = |of: fn(&Group) -> f64| -> Vec<f64> {
-        let mut list = Vec::with_capacity(length);
-        groups.iter().for_each(|group| list.resize(group.values.end, of(group)));
-        list
-    };
-    (each(Group::center), each(Group::half))
+    let mut list = Vec::new();
+    groups.iter().for_each(|group| list.resize(group.values.end, of(group)));
+    list
 }
 
 /// A fit that will do.
 struct Fitted {
+    /// From the value to the variable of the polynomial, within [−1, 1].
+    slopes: Vec<f64>,
+    offsets: Vec<f64>,
     coefficients: Vec<Vec<f64>>,
     report: Fit,
 }
@@ -212,7 +207,12 @@ fn fit(groups: &[Group], expression: &Expression, degree: usize) -> Result<Fitte
         relative_error: if span > 0.0 { largest / span } else { 0.0 },
         typical_error: (squares / weight).sqrt(),
     };
-    Ok(Fitted { coefficients: coefficients.into_iter().map(one_if_same).collect(), report })
+    Ok(Fitted {
+        slopes: spread(groups, |group| 1.0 / group.half()),
+        offsets: spread(groups, |group| -group.center() / group.half()),
+        coefficients: coefficients.into_iter().map(one_if_same).collect(),
+        report,
+    })
 }
 
 /// Which part of the samples lies near each node; symmetric where the range is.
