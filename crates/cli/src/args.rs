@@ -19,7 +19,7 @@ pub(crate) use owners::{
 pub(crate) use release::{OutputForm, Release};
 #[cfg(feature = "simulated")]
 pub(crate) use runs::Demo;
-pub(crate) use runs::{Compile, Inspect, Measure, Objective, Privacy};
+pub(crate) use runs::{Compile, Fitting, Inspect, Measure, Objective, Privacy};
 
 pub(crate) use trust::{Answering, Endorsing, Policy, PolicyCommand, PolicyNew, Trust};
 

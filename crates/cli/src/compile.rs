@@ -2,11 +2,11 @@
 
 use crate::args::{Compile, Objective, Privacy};
 use crate::error::CliError;
+use crate::import::{self, FitReport};
 use crate::process::{self, Usage};
 use crate::{output, program_files, samples, shipped};
 use adyton_ckks::{Ciphertext, ResultKey};
 use adyton_compiler::network::Network;
-use adyton_compiler::onnx;
 use adyton_compiler::plan::{self, CompileOptions};
 use adyton_program::{ModelPrivacy, Program, VerifiedProgram};
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ pub(crate) struct CompileReport {
     pub(crate) result_bytes: u64,
     /// Largest error to expect after flooding, as part of the logits' range.
     pub(crate) predicted_relative_error: f64,
+    /// Functions that were fitted by polynomials, in the graph's order.
+    pub(crate) fits: Vec<FitReport>,
     /// Wall time.
     pub(crate) seconds: f64,
     /// CPU and memory of this process.
@@ -57,9 +59,10 @@ pub(crate) struct CompileReport {
 /// Compiles and stores; prints what came of it.
 pub(crate) fn run(args: &Compile) -> Result<(), CliError> {
     let began = Instant::now();
-    let network = onnx::import_file(&args.network)
-        .map_err(CliError::part(format!("{} cannot be compiled", args.network.display())))?;
-    let calibration = calibration(args, &network)?;
+    let given = given_samples(args)?;
+    let imported = import::network(&args.network, &given, &args.fitting)?;
+    let network = imported.network;
+    let calibration = if given.is_empty() { shipped_samples(&network)? } else { given };
     let options = CompileOptions {
         objective: match args.objective {
             Objective::Latency => plan::Objective::Latency,
@@ -92,14 +95,16 @@ pub(crate) fn run(args: &Compile) -> Result<(), CliError> {
         key_bytes: compiled.report.key_bytes,
         result_bytes: result_bytes(&compiled.program)?,
         predicted_relative_error: compiled.report.precision.relative,
+        fits: imported.fits.iter().map(FitReport::of).collect(),
         seconds: began.elapsed().as_secs_f64(),
         usage: process::of_self()?,
     };
     if args.json {
         return output::json(&report);
     }
+    let fits: String = imported.fits.iter().map(|fit| format!("fitted: {fit}\n")).collect();
     output::text(&format!(
-        "{}: program {}\n{}\n{}  the program: give it to anybody\n{}  the packed weights: KEEP SECRET",
+        "{fits}{}: program {}\n{}\n{}  the program: give it to anybody\n{}  the packed weights: KEEP SECRET",
         report.name,
         report.program,
         compiled.report,
@@ -108,11 +113,16 @@ pub(crate) fn run(args: &Compile) -> Result<(), CliError> {
     ))
 }
 
-/// The samples on which ranges are measured.
-fn calibration(args: &Compile, network: &Network) -> Result<Vec<Vec<f64>>, CliError> {
-    if let Some(path) = &args.calibrate {
-        return samples::read(std::slice::from_ref(path), None);
+/// The samples that `--calibrate` names; none without it.
+fn given_samples(args: &Compile) -> Result<Vec<Vec<f64>>, CliError> {
+    match &args.calibrate {
+        Some(path) => samples::read(std::slice::from_ref(path), None),
+        None => Ok(Vec::new()),
     }
+}
+
+/// The shipped digits, where they have the right size to measure ranges on.
+fn shipped_samples(network: &Network) -> Result<Vec<Vec<f64>>, CliError> {
     let digits = shipped::calibration()?;
     if digits.sample_len() == network.input_len() {
         output::note(

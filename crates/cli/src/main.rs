@@ -16,6 +16,7 @@ mod demo;
 #[cfg(feature = "simulated")]
 mod digits;
 mod error;
+mod import;
 mod inspect;
 mod machine;
 mod measure;

@@ -3,7 +3,8 @@
 //!
 //! A line holds a path without its extension, and options. The model lies in `PATH.onnx`, samples in `PATH.in` (f64, little-endian, one
 //! after the other); the outputs go to `PATH.out`, in their forms, sample by sample. Options: `whole` takes whole tensors as samples,
-//! `fit` gives the samples to the import as calibration. A line of the answer: path, tab, `ok` or `refused`, tab, depth or reason.
+//! `fit` gives the samples to the import as calibration, `degree=D` fits by
+//! that degree, `len=N` is a sample's length. A line of the answer: path, tab, `ok` or `refused`, tab, depth or reason.
 #![allow(clippy::print_stdout, clippy::panic, reason = "a tool for tests")]
 
 use std::io::BufRead;
@@ -29,6 +30,7 @@ fn run(path: &Path, options: &[&str]) -> Result<String, String> {
         import.samples = &inputs;
         import.max_error = 0.1;
     }
+    import.degree = options.iter().find_map(|option| option.strip_prefix("degree=")?.parse().ok());
     let imported = import_file_with(&model, &import).map_err(|e| say(&e))?;
     let network = &imported.network;
     let mut bytes = Vec::new();

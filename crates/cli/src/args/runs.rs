@@ -122,9 +122,24 @@ pub(crate) struct Compile {
     #[arg(long, value_name = "FILE")]
     pub(crate) calibrate: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) fitting: Fitting,
+
     /// Print the summary as one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How functions that are no polynomials (ReLU, GELU, sigmoid, max-pool, …) are fitted by polynomials.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Fitting {
+    /// Largest error of a fitted function over the range that the samples show, as part of its span: more allows a lower degree
+    #[arg(long, value_name = "PART", default_value_t = 0.05)]
+    pub(crate) fit_error: f64,
+
+    /// Degree of every fitted function, whatever its error (1 to 32); degree d takes log2(d) squares in a row
+    #[arg(long, value_name = "DEGREE", value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) fit_degree: Option<u8>,
 }
 
 /// Print what a program, an encrypted object or an evidence file holds.
