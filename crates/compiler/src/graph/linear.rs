@@ -87,13 +87,16 @@ pub(crate) fn einsum(
         [left, right] if operands.count() == 2 => {
             let (left, right) =
                 (letters(left).ok_or_else(refused)?, letters(right).ok_or_else(refused)?);
-            let ([rows @ .., inner], [other, columns]) = (&left[..], &right[..]) else {
+            let ([rows @ .., inner], [stack @ .., other, columns]) = (&left[..], &right[..]) else {
                 return Err(refused());
             };
+            // The right side is one matrix, or has the left one's axes before its last as a stack of matrices.
+            let stacked =
+                stack.is_empty() || rows.split_last().is_some_and(|(_, own)| own == stack);
             let expected: Vec<char> = rows.iter().copied().chain([*columns]).collect();
             let fits = operands.input(0)?.dims().len() == left.len()
-                && operands.input(1)?.dims().len() == 2;
-            if inner != other || rows.contains(columns) || output != expected || !fits {
+                && operands.input(1)?.dims().len() == right.len();
+            if inner != other || rows.contains(columns) || output != expected || !fits || !stacked {
                 return Err(refused());
             }
             matmul(operands, context)

@@ -139,6 +139,10 @@ fn blocks(operands: &Operands<'_>) -> Result<(usize, [usize; 4]), NodeError> {
     Ok((size, [n, channels, height, width]))
 }
 
+fn mode(found: &str) -> NodeError {
+    NodeError::Attribute { name: "mode", found: found.to_owned(), supported: "DCR, CRD" }
+}
+
 /// Reshape, transpose, reshape.
 fn rearranged(
     operands: &Operands<'_>,
@@ -170,11 +174,7 @@ pub(crate) fn depth_to_space(
         "CRD" => {
             rearranged(operands, context, vec![n, kept, b, b, h, w], &[0, 1, 4, 2, 5, 3], together)
         }
-        other => Err(NodeError::Attribute {
-            name: "mode",
-            found: other.to_owned(),
-            supported: "DCR, CRD",
-        }),
+        other => Err(mode(other)),
     }
 }
 
@@ -188,8 +188,12 @@ pub(crate) fn space_to_depth(
         let shapes = vec![operands.input(0)?.dims().to_vec()];
         return Err(NodeError::Shapes { shapes, rule: "the planes do not divide into blocks" });
     }
-    let together = vec![n, c * b * b, h / b, w / b];
-    rearranged(operands, context, vec![n, c, h / b, b, w / b, b], &[0, 3, 5, 1, 2, 4], together)
+    let (apart, together) = (vec![n, c, h / b, b, w / b, b], vec![n, c * b * b, h / b, w / b]);
+    match operands.attributes.string("mode")?.unwrap_or("DCR") {
+        "DCR" => rearranged(operands, context, apart, &[0, 3, 5, 1, 2, 4], together),
+        "CRD" => rearranged(operands, context, apart, &[0, 1, 3, 5, 2, 4], together),
+        other => Err(mode(other)),
+    }
 }
 
 /// `Where` by a constant condition.

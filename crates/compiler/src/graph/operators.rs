@@ -231,7 +231,7 @@ const OPERATORS: &[Operator] = &[
     operator("Softmax", (1, 1), &["axis"], forms::softmax),
     function("Softplus", (1, 1), &[], activations::softplus),
     function("Softsign", (1, 1), &[], activations::softsign),
-    operator("SpaceToDepth", (1, 1), &["blocksize"], moves::space_to_depth),
+    operator("SpaceToDepth", (1, 1), &["blocksize", "mode"], moves::space_to_depth),
     operator("Split", (1, 2), &["axis", "num_outputs", "split"], slices::split),
     function("Sqrt", (1, 1), &[], activations::sqrt),
     last("Squeeze", (1, 2), &["axes"], shape::squeeze),
