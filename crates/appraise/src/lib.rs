@@ -46,6 +46,16 @@ pub struct Endorsements {
     pub certificates: Vec<Vec<u8>>,
 }
 
+#[cfg(feature = "simulated")]
+impl Endorsements {
+    /// These, and the collateral of the simulated platform in Intel's place.
+    #[must_use]
+    pub fn with_simulated(mut self) -> Self {
+        self.collateral.push(include_bytes!("../roots/simulated/tdx-collateral.json").to_vec());
+        self
+    }
+}
+
 /// Verifies evidence of any known format, recognised by its content: every signature up to a root of `roots`, at the time `at`.
 ///
 /// # Errors

@@ -45,11 +45,17 @@ const PRODUCTION: [(Vendor, &str, &[u8]); 5] = [
     (Vendor::Aws, "AWS Nitro Enclaves Root G1", include_bytes!("../roots/aws-nitro-root-g1.der")),
 ];
 
-/// Name of the simulated platform's root.
+/// Name of the simulated platform's roots, one in each vendor's place.
 #[cfg(feature = "simulated")]
 pub(crate) const SIMULATED: &str = "SIMULATED root";
 #[cfg(feature = "simulated")]
-const SIMULATED_ROOT: &[u8] = include_bytes!("../roots/simulated/amd-ark.der");
+const SIMULATED_ROOTS: [(Vendor, &[u8]); 3] = [
+    (Vendor::Amd, include_bytes!("../roots/simulated/amd-ark.der")),
+    (Vendor::Intel, include_bytes!("../roots/simulated/intel-root.der")),
+    (Vendor::Aws, include_bytes!("../roots/simulated/aws-root.der")),
+];
+#[cfg(feature = "simulated")]
+const SIMULATED_TPM: &[u8] = include_bytes!("../roots/simulated/tpm-key.der");
 
 impl TrustStore {
     /// A store that believes nobody.
@@ -70,14 +76,18 @@ impl TrustStore {
         store
     }
 
-    /// This store and the test root of the simulated platform, whose evidence proves nothing: its claims are simulated, and
-    /// policies refuse those unless they name them.
+    /// This store and the test roots of the simulated platform, whose evidence proves nothing: its claims are simulated, and
+    /// policies refuse those unless they name them. Intel's form needs [`Endorsements::with_simulated`](crate::Endorsements::with_simulated)
+    /// besides.
     ///
     /// # Errors
-    /// [`VerifyError`] never in practice: the certificate is compiled in.
+    /// [`VerifyError`] never in practice: the certificates are compiled in.
     #[cfg(feature = "simulated")]
     pub fn with_simulated(self) -> Result<Self, VerifyError> {
-        self.with_certificate(Vendor::Amd, SIMULATED, SIMULATED_ROOT, true)
+        let certified = SIMULATED_ROOTS.into_iter().try_fold(self, |store, (vendor, root)| {
+            store.with_certificate(vendor, SIMULATED, root, true)
+        })?;
+        Ok(certified.with_key(Vendor::Tpm, SIMULATED, SIMULATED_TPM, true))
     }
 
     /// This store and a root given by its certificate (PEM or DER). `test` marks one that vouches for nothing:

@@ -29,6 +29,11 @@ pub(crate) fn binary(text: &str) -> Option<Vec<u8>> {
     hex(text).or_else(|| base64(text)).filter(|bytes| !bytes.is_empty())
 }
 
+/// Whether a file is a JSON object, by its first character.
+pub(crate) fn is_json(file: &[u8]) -> bool {
+    file.trim_ascii_start().starts_with(b"{")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,8 @@ use crate::gramine::{self, Gramine};
 use crate::hardware::Hardware;
 use crate::nitro::{self, Nitro};
 use crate::platform::{Platform, PlatformError};
+#[cfg(feature = "simulated")]
+use crate::simulated::Form;
 use crate::tpm::{self, Tpm};
 use crate::tsm::{self, Tsm};
 use std::fmt;
@@ -25,9 +27,9 @@ pub enum PlatformName {
     Sgx,
     /// A TPM 2.0.
     Tpm,
-    /// The simulated platform, which protects nothing.
+    /// The simulated platform, which protects nothing, with evidence of one vendor's form.
     #[cfg(feature = "simulated")]
-    Simulated,
+    Simulated(Form),
 }
 
 impl PlatformName {
@@ -39,7 +41,13 @@ impl PlatformName {
         Self::Sgx,
         Self::Tpm,
         #[cfg(feature = "simulated")]
-        Self::Simulated,
+        Self::Simulated(Form::Snp),
+        #[cfg(feature = "simulated")]
+        Self::Simulated(Form::Tdx),
+        #[cfg(feature = "simulated")]
+        Self::Simulated(Form::Nitro),
+        #[cfg(feature = "simulated")]
+        Self::Simulated(Form::Tpm),
     ];
 
     /// As on the command line.
@@ -52,7 +60,12 @@ impl PlatformName {
             Self::Sgx => "sgx",
             Self::Tpm => "tpm",
             #[cfg(feature = "simulated")]
-            Self::Simulated => "simulated",
+            Self::Simulated(form) => match form {
+                Form::Snp => "simulated",
+                Form::Tdx => "simulated-tdx",
+                Form::Nitro => "simulated-nitro",
+                Form::Tpm => "simulated-tpm",
+            },
         }
     }
 }
@@ -119,7 +132,7 @@ impl Places {
             PlatformName::Tpm => self.tpm = path.to_owned(),
             PlatformName::Auto => {}
             #[cfg(feature = "simulated")]
-            PlatformName::Simulated => {}
+            PlatformName::Simulated(_) => {}
         }
         self
     }
@@ -139,7 +152,7 @@ pub fn open(name: PlatformName, places: &Places) -> Result<Box<dyn Platform>, Pl
         PlatformName::Nitro => Ok(Box::new(Hardware::new(Nitro::open(&places.nitro)?)?)),
         PlatformName::Tpm => Ok(Box::new(Hardware::new(Tpm::open(&places.tpm)?)?)),
         #[cfg(feature = "simulated")]
-        PlatformName::Simulated => {
+        PlatformName::Simulated(_) => {
             Err(PlatformError::Missing("the simulated platform is no hardware".to_owned()))
         }
     }

@@ -29,4 +29,4 @@ mod tsm;
 pub use choose::{Places, PlatformName, UnknownPlatform, open};
 pub use platform::{EvidenceProvider, Platform, PlatformError};
 #[cfg(feature = "simulated")]
-pub use simulated::Simulated;
+pub use simulated::{Form, Simulated};

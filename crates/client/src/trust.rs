@@ -33,7 +33,7 @@ impl Trust {
         Ok(Self {
             policy: Policy::simulated(programs),
             roots: TrustStore::production().with_simulated()?,
-            endorsements: Endorsements::default(),
+            endorsements: Endorsements::default().with_simulated(),
         })
     }
 }

@@ -3,7 +3,8 @@
 
 mod common;
 
-use adyton_appraise::{Bytes, Policy as Appraisal, TrustStore};
+use adyton_appraise::{Bytes, Policy as Appraisal, TrustStore, UnixTime};
+use adyton_attest::Form;
 use adyton_client::trust::{AppraisalError, Challenge, Trust};
 use adyton_client::{ClientError, DataOwner, Deployment, Identity, Job, ModelOwner, Session};
 use adyton_wire::message::{Evidence, OpenSession, Released};
@@ -14,6 +15,29 @@ use adyton_wire::statement::{
 };
 use adyton_wire::{DeploymentId, InstanceId, JobId, Nonce, ObjectId, Signed, SigningKey};
 use common::{Enclave, NOW, OUTPUTS, Published, policy, publish};
+use std::time::SystemTime;
+
+/// One path for all: statement, nonce and binding are held against evidence of every form.
+#[test]
+fn evidence_of_every_vendors_form_is_appraised() {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let at = UnixTime(since.as_secs() + 60);
+    for form in Form::ALL {
+        let enclave = Enclave::of(form);
+        let challenge = Challenge::new().unwrap();
+        let evidence = enclave.evidence(*challenge.nonce());
+        let stale = enclave.evidence(*Challenge::new().unwrap().nonce());
+        assert!(
+            Challenge::of_nonce(*challenge.nonce()).appraise(&stale, &enclave.trust, at).is_err()
+        );
+        let mut bent = Evidence::decode(&evidence).unwrap();
+        bent.statement.epoch += 1;
+        let again = Challenge::of_nonce(*challenge.nonce());
+        assert!(again.appraise(&bent.encode(), &enclave.trust, at).is_err(), "{form:?}");
+        let appraised = challenge.appraise(&evidence, &enclave.trust, at).unwrap();
+        assert_eq!(appraised.signing_key(), &enclave.signing.public_key(), "{form:?}");
+    }
+}
 
 #[test]
 fn evidence_is_believed_only_for_its_nonce_policy_and_root() {

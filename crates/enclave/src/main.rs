@@ -35,7 +35,8 @@ Options:
                       tpm         a TPM 2.0 (/dev/tpmrm0): vouches for what was booted, keeps nobody out of the memory
                       auto        the first of sgx, nitro, tdx or snp, tpm that this machine offers
                       simulated   PROTECTS NOTHING (where this build has it): its keys are public or plain files. For
-                                  development and tests; owners refuse it unless they allow it by name
+                                  development and tests; owners refuse it unless they allow it by name. Its evidence has SNP's
+                                  form; simulated-tdx, simulated-nitro and simulated-tpm have the others'
                       Only sgx has a sealing key that outlives the process, and no counter (--on-restart). With tdx, snp, nitro and tpm the
                       state ends with the process: owners register anew, and --state must name a new folder.
   --platform-path PATH  Where the platform's folder, device or socket is, when not in its usual place. Of the simulated one: the
@@ -113,9 +114,9 @@ fn platform(arguments: &Arguments) -> Result<Arc<dyn Platform>, Box<dyn Error>> 
     let path = arguments.platform_path.as_deref();
     let platform: Box<dyn Platform> = match arguments.platform {
         #[cfg(feature = "simulated")]
-        PlatformName::Simulated => {
+        PlatformName::Simulated(form) => {
             let own = arguments.state.join("simulated-platform");
-            Box::new(adyton_attest::Simulated::open(path.unwrap_or(&own))?)
+            Box::new(adyton_attest::Simulated::open(path.unwrap_or(&own))?.in_form(form))
         }
         name => {
             let usual = Places::default();

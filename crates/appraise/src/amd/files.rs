@@ -3,6 +3,7 @@
 use super::table;
 use crate::Endorsements;
 use crate::error::VerifyError;
+use crate::text;
 use crate::x509;
 use der::Decode;
 use x509_cert::Certificate;
@@ -39,7 +40,11 @@ impl Files {
             files.add(file)?;
         }
         for file in &endorsements.collateral {
-            // Collateral is of many kinds: what is neither a list nor made of certificates is another vendor's.
+            // Collateral is of many kinds: what is neither a list nor made of certificates is another vendor's, and so is JSON, in
+            // which there may be certificates too.
+            if text::is_json(file) {
+                continue;
+            }
             if file.starts_with(&[0x30, 0x82]) || is_pem(file) || table::is_table(file) {
                 files.add(file)?;
             }
@@ -61,11 +66,11 @@ impl Files {
         if let Ok(list) = CertificateList::from_der(file) {
             return self.add_list(list);
         }
-        let text = std::str::from_utf8(file).unwrap_or_default();
-        for list in pem_lists(text)? {
+        let pem = std::str::from_utf8(file).unwrap_or_default();
+        for list in pem_lists(pem)? {
             self.add_list(list)?;
         }
-        if text.contains(BEGIN_LIST) && !text.contains(BEGIN_CERTIFICATE) {
+        if pem.contains(BEGIN_LIST) && !pem.contains(BEGIN_CERTIFICATE) {
             return Ok(());
         }
         self.certificates.extend(x509::read_certificates(file)?);
@@ -86,13 +91,13 @@ fn is_pem(file: &[u8]) -> bool {
         .is_ok_and(|text| text.contains(BEGIN_LIST) || text.contains(BEGIN_CERTIFICATE))
 }
 
-fn pem_lists(text: &str) -> Result<Vec<CertificateList>, VerifyError> {
-    text.split(BEGIN_LIST)
+fn pem_lists(pem: &str) -> Result<Vec<CertificateList>, VerifyError> {
+    pem.split(BEGIN_LIST)
         .skip(1)
         .take(MAX_LISTS + 1)
         .map(|body| {
             body.split_once(END_LIST)
-                .and_then(|(body, _)| crate::text::base64(body))
+                .and_then(|(body, _)| text::base64(body))
                 .and_then(|der| CertificateList::from_der(&der).ok())
                 .ok_or_else(|| VerifyError::malformed("a revocation list is not of X.509's form"))
         })

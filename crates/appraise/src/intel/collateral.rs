@@ -3,6 +3,7 @@
 use super::quote::Parsed;
 use crate::claims::{Bytes, Kind, Validity};
 use crate::error::VerifyError;
+use crate::text;
 use crate::time::UnixTime;
 use crate::x509;
 use dcap_qvl::QuoteCollateralV3;
@@ -51,7 +52,8 @@ impl Collateral {
         let kind = if quote.quote.header.is_sgx() { Kind::Sgx } else { Kind::Tdx };
         let fmspc = dcap_qvl::intel::quote_fmspc(&quote.quote).ok();
         let mut other = None;
-        for file in files {
+        // What is no JSON is another vendor's.
+        for file in files.iter().filter(|file| text::is_json(file)) {
             let parts = read(file)?;
             let info: TcbInfo = json(&parts.tcb_info, "TCB info")?;
             let fits = info.id.eq_ignore_ascii_case(kind.name())

@@ -20,21 +20,29 @@ impl Policy {
         policy
     }
 
-    /// A policy for one of these programs on the simulated platform, which protects nothing, and for nothing else.
+    /// A policy for one of these programs on the simulated platform, in whichever vendor's form, and for nothing else. That platform
+    /// protects nothing.
     #[cfg(feature = "simulated")]
     pub fn simulated(programs: impl IntoIterator<Item = Bytes>) -> Self {
-        let launch = ("launch".to_owned(), programs.into_iter().collect());
-        let rule = Rule {
+        let programs: Vec<Bytes> = programs.into_iter().collect();
+        let forms: [(Kind, &[&str]); 4] = [
+            (Kind::SevSnp, &["launch"]),
+            (Kind::Tdx, &["mrtd", "rtmr0"]),
+            (Kind::Nitro, &["pcr0"]),
+            (Kind::Tpm, &["pcr4-sha384"]),
+        ];
+        let rule = |names: &[&str]| Rule {
             roots: vec![crate::roots::SIMULATED.to_owned()],
-            generations: vec!["Milan".to_owned()],
-            measurements: [launch].into(),
-            tcb_statuses: vec![TcbStatus::Unknown],
+            // Of the simulated chip, and the FMSPC of the simulated platform in Intel's place.
+            generations: vec!["Milan".to_owned(), "53494d554c41".to_owned()],
+            measurements: names.iter().map(|name| ((*name).to_owned(), programs.clone())).collect(),
+            tcb_statuses: vec![TcbStatus::Unknown, TcbStatus::UpToDate],
             allow: vec![Allowance::Simulated],
             vmpl: vec![0],
             ..Rule::default()
         };
         let mut policy = Self { warn_before_expiry_seconds: WARN, ..Self::default() };
-        policy.accept.insert(Kind::SevSnp, rule);
+        policy.accept.extend(forms.map(|(kind, names)| (kind, rule(names))));
         policy.canonical()
     }
 

@@ -34,7 +34,7 @@ const VENDOR: [u8; 16] = [
     0x93, 0x9A, 0x72, 0x33, 0xF7, 0x9C, 0x4C, 0xA9, 0x94, 0x0A, 0x0D, 0xB3, 0x95, 0x7F, 0x06, 0x07,
 ];
 const CPU_SVN: [u8; 16] = [2, 2, 2, 2, 3, 1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
-const FMSPC: [u8; 6] = [0x51, 0x4D, 0x55, 0x4C, 0x41, 0x54];
+const FMSPC: [u8; 6] = *b"SIMULA";
 /// What the quoting enclave hashes with its key.
 const QE_DATA: [u8; 32] = [0x0E; 32];
 
@@ -71,6 +71,22 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 fn generalized(seconds: u64) -> GeneralizedTime {
     GeneralizedTime::from_unix_duration(Duration::from_secs(seconds)).unwrap()
+}
+
+/// JSON whose members stand in the order of their names, whatever order this build of serde_json keeps.
+fn text(value: &Value) -> String {
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.iter().collect();
+                members.sort_by_key(|(name, _)| name.as_str());
+                members.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect()
+            }
+            Value::Array(items) => items.iter().map(sorted).collect(),
+            other => other.clone(),
+        }
+    }
+    sorted(value).to_string()
 }
 
 /// What a quote is of.
@@ -128,7 +144,6 @@ impl World {
     fn pck(&self) -> Vec<u8> {
         let own =
             |number: &str, value: Vec<u8>| sequence(&[&oid(&format!("{SGX}.{number}")), &value]);
-        let yes = || tlv(1, &[0xFF]);
         let no = || tlv(1, &[0]);
         let fields = [
             own("1", tlv(4, &[0x51; 16])),
@@ -137,7 +152,7 @@ impl World {
             own("4", tlv(4, &FMSPC)),
             own("5", tlv(0x0A, &[1])),
             own("6", tlv(4, &[0x1D; 16])),
-            own("7", sequence(&[&own("7.1", no()), &own("7.2", no()), &own("7.3", yes())])),
+            own("7", sequence(&[&own("7.1", no()), &own("7.2", no()), &own("7.3", no())])),
         ];
         let value = OctetString::new(tlv(0x30, &fields.concat())).unwrap();
         let intel = Extension {
@@ -221,7 +236,7 @@ impl World {
 
     /// Collateral in dcap-qvl's form.
     pub(crate) fn collateral(&self, tee: Tee) -> Vec<u8> {
-        let (info, identity) = (self.tcb_info(tee).to_string(), self.qe_identity(tee).to_string());
+        let (info, identity) = (text(&self.tcb_info(tee)), text(&self.qe_identity(tee)));
         let issuers = [self.platform_authority(), self.root()].map(|c| pem("CERTIFICATE", &c));
         let collateral = json!({
             "pck_crl_issuer_chain": issuers.concat(),
@@ -234,7 +249,7 @@ impl World {
             "qe_identity_signature": hex(&self.sign("signing", identity.as_bytes())),
             "qe_identity": identity,
         });
-        serde_json::to_vec_pretty(&collateral).unwrap()
+        text(&collateral).into_bytes()
     }
 
     /// The quoting enclave's report over its attestation key, the platform's signature, and their certificates: what a quote v4 has nested.

@@ -1,12 +1,17 @@
 //! The simulated platform: for development and tests. **It protects nothing**: its signing key is in this source, its
 //! sealing key and counter are files that anybody who can read and write them controls.
 //!
-//! Its evidence has a vendor's form, under a test root that no production trust store holds.
+//! Its evidence has a vendor's form, under test roots that no production trust store holds. SNP's is the usual one; the others are
+//! there so that each verifying path is taken before there is hardware.
 
+mod nitro;
 mod snp;
+mod tdx;
+mod tpm;
 
 use crate::platform::{EvidenceProvider, Platform, PlatformError, io};
 use adyton_wire::random_bytes;
+use p384::ecdsa::SigningKey;
 use sha2::{Digest, Sha384};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -20,6 +25,25 @@ const COUNTER: &str = "counter";
 /// The counter's file has two slots, each in a disk sector of its own, written in turn: a write that a crash tears leaves
 /// the slot before it. A slot is the number and its complement.
 const SLOT: usize = 512;
+
+/// Whose form the evidence has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// SEV-SNP: a report of version 3, with its certificates.
+    #[default]
+    Snp,
+    /// TDX: a quote of version 4.
+    Tdx,
+    /// AWS Nitro: a document.
+    Nitro,
+    /// TPM 2.0: a quote by a key over P-384.
+    Tpm,
+}
+
+impl Form {
+    /// Every form.
+    pub const ALL: [Self; 4] = [Self::Snp, Self::Tdx, Self::Nitro, Self::Tpm];
+}
 
 /// Where the counter stands, and in which slot.
 struct Counter {
@@ -45,6 +69,7 @@ fn value_of(slot: &[u8]) -> Option<u64> {
 pub struct Simulated {
     directory: PathBuf,
     measurement: [u8; 48],
+    form: Form,
     sealing_key: Zeroizing<[u8; 32]>,
     counter: Mutex<Counter>,
 }
@@ -91,9 +116,16 @@ impl Simulated {
         Ok(Self {
             directory: directory.to_owned(),
             measurement,
+            form: Form::default(),
             sealing_key,
             counter: Mutex::new(Counter { at, slot, file }),
         })
+    }
+
+    /// The same platform, with evidence of this form.
+    #[must_use]
+    pub fn in_form(self, form: Form) -> Self {
+        Self { form, ..self }
     }
 
     /// What this platform would measure of `executable`: its SHA-384.
@@ -113,7 +145,12 @@ impl std::fmt::Debug for Simulated {
 
 impl EvidenceProvider for Simulated {
     fn kind(&self) -> &'static str {
-        "sev-snp"
+        match self.form {
+            Form::Snp => "sev-snp",
+            Form::Tdx => "tdx",
+            Form::Nitro => "nitro",
+            Form::Tpm => "tpm",
+        }
     }
 
     fn simulated(&self) -> bool {
@@ -121,7 +158,12 @@ impl EvidenceProvider for Simulated {
     }
 
     fn evidence(&self, report_data: &[u8; 64]) -> Result<Vec<u8>, PlatformError> {
-        snp::evidence(&self.measurement, report_data)
+        match self.form {
+            Form::Snp => snp::evidence(&self.measurement, report_data),
+            Form::Tdx => tdx::evidence(&self.measurement, report_data),
+            Form::Nitro => nitro::evidence(&self.measurement, report_data),
+            Form::Tpm => tpm::evidence(&self.measurement, report_data),
+        }
     }
 }
 
@@ -148,6 +190,12 @@ impl Platform for Simulated {
         (counter.at, counter.slot) = (to, other);
         Ok(())
     }
+}
+
+/// The key over P-384 of a part of the platform. Its secret is in this line, and no secret.
+fn key(of: &str) -> Result<SigningKey, PlatformError> {
+    let secret = Sha384::digest(format!("adyton simulated {of}: protects nothing"));
+    SigningKey::from_slice(&secret).map_err(|_| PlatformError::Damaged("simulated key"))
 }
 
 /// SHA-384 of a file.

@@ -2,8 +2,7 @@
 //! (AMD 56860, section 7.3; AMD 56421, section 4.1.8.1), so that verifiers take the path of real evidence.
 
 use crate::platform::PlatformError;
-use p384::ecdsa::{Signature, SigningKey, signature::Signer};
-use sha2::{Digest, Sha384};
+use p384::ecdsa::{Signature, signature::Signer};
 
 /// Certificate of the chip's key and of the authority that signed it; the authority's root is the verifiers' test root.
 const VCEK: &[u8] = include_bytes!("../../simulated/vcek.der");
@@ -27,12 +26,6 @@ fn chip_id() -> [u8; 64] {
         *byte = *letter;
     }
     id
-}
-
-/// The chip's key; its secret is no secret.
-fn key() -> Result<SigningKey, PlatformError> {
-    let secret = Sha384::digest(b"adyton simulated chip: protects nothing");
-    SigningKey::from_slice(&secret).map_err(|_| PlatformError::Damaged("simulated key"))
 }
 
 /// A report on this program, and the certificate table.
@@ -61,7 +54,7 @@ pub(super) fn evidence(
     for (at, bytes) in fields {
         write(&mut report, at, bytes.iter());
     }
-    let signature: Signature = key()?.sign(report.get(..SIGNED).unwrap_or_default());
+    let signature: Signature = super::key("chip")?.sign(report.get(..SIGNED).unwrap_or_default());
     let (r, s) = signature.split_bytes();
     write(&mut report, SIGNED, r.iter().rev());
     write(&mut report, SIGNED + 72, s.iter().rev());

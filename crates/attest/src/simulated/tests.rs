@@ -1,7 +1,14 @@
 use super::*;
-use adyton_appraise::{Bytes, Endorsements, Kind, TrustStore, UnixTime, VerifyError, verify};
+use adyton_appraise::{
+    Bytes, Endorsements, Expected, Policy, TrustStore, UnixTime, Verdict, VerifyError,
+    appraise_challenged, verify,
+};
+use std::time::SystemTime;
 
-const NOW: UnixTime = UnixTime(1_780_000_000);
+/// Nitro's documents carry the time.
+fn now() -> UnixTime {
+    UnixTime(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() + 60)
+}
 
 fn platform() -> (tempfile::TempDir, Simulated) {
     let directory = tempfile::tempdir().unwrap();
@@ -10,38 +17,58 @@ fn platform() -> (tempfile::TempDir, Simulated) {
 }
 
 fn claims(evidence: &[u8], store: &TrustStore) -> Result<adyton_appraise::Claims, VerifyError> {
-    verify(evidence, &Endorsements::default(), store, NOW)
+    verify(evidence, &Endorsements::default().with_simulated(), store, now())
 }
 
+/// In each vendor's form: believed under the test root alone, and accepted by the policy for this program and no other.
 #[test]
 fn evidence_verifies_under_the_test_root_alone() {
-    let (_directory, platform) = platform();
-    let evidence = platform.evidence(&[0x5A; 64]).unwrap();
     let store = TrustStore::production().with_simulated().unwrap();
-    let claims = claims(&evidence, &store).unwrap();
-    assert_eq!(claims.kind, Kind::SevSnp);
-    assert_eq!(claims.kind.name(), platform.kind());
-    assert!(claims.simulated && claims.root.test && !claims.debug);
     let running = Simulated::measurement_of(&std::env::current_exe().unwrap()).unwrap();
-    assert_eq!(claims.measurements["launch"], Bytes::from(running));
-    assert_eq!(claims.report_data, Bytes::from([0x5A; 64]));
+    let policy = Policy::simulated([Bytes::from(running)]);
+    for form in Form::ALL {
+        let (_directory, platform) = platform();
+        let platform = platform.in_form(form);
+        let evidence = platform.evidence(&[0x5A; 64]).unwrap();
+        let claims = claims(&evidence, &store).unwrap();
+        assert_eq!(claims.kind.name(), platform.kind());
+        assert!(claims.simulated && claims.root.test && !claims.debug);
+        let data = match form {
+            Form::Tpm => Bytes::from(adyton_wire::digest::sha256(&[0x5A; 64])),
+            _ => Bytes::from([0x5A; 64]),
+        };
+        assert_eq!(claims.report_data, data);
+        let expected = Expected { report_data: Some(data), nonce: None };
+        let verdict = appraise_challenged(&claims, &policy, &expected, now());
+        assert!(matches!(verdict, Verdict::Accepted(_)), "{form:?}: {verdict:?}");
+        let other = Policy::simulated([Bytes::from([7; 48])]);
+        let Verdict::Refused { reasons } = appraise_challenged(&claims, &other, &expected, now())
+        else {
+            panic!("{form:?}: another program is accepted")
+        };
+        assert!(reasons.iter().all(|reason| reason.code == "measurement"), "{reasons:?}");
 
-    let refused = super::tests::claims(&evidence, &TrustStore::production()).unwrap_err();
-    assert_eq!(refused.code, "untrusted-root");
+        let refused = super::tests::claims(&evidence, &TrustStore::production()).unwrap_err();
+        assert_eq!(refused.code, "untrusted-root", "{form:?}");
+    }
 }
 
+/// Of text and padding, changes are harmless; of what is signed, none is.
 #[test]
-fn every_flipped_byte_of_the_report_is_refused_or_lies_in_padding() {
-    let (_directory, platform) = platform();
-    let evidence = platform.evidence(&[0x5A; 64]).unwrap();
+fn every_flipped_byte_is_refused_or_changes_nothing() {
+    let (directory, _) = platform();
     let store = TrustStore::empty().with_simulated().unwrap();
-    let honest = claims(&evidence, &store).unwrap();
-    for at in 0..1184 {
-        let mut bent = evidence.clone();
-        bent[at] ^= 1;
-        match claims(&bent, &store) {
-            Err(_) => {}
-            Ok(same) => assert_eq!(same, honest, "byte {at}"),
+    for form in Form::ALL {
+        let platform = Simulated::open(directory.path()).unwrap().in_form(form);
+        let evidence = platform.evidence(&[0x5A; 64]).unwrap();
+        let honest = claims(&evidence, &store).unwrap();
+        for at in 0..evidence.len().min(1184) {
+            let mut bent = evidence.clone();
+            bent[at] ^= 1;
+            match claims(&bent, &store) {
+                Err(_) => {}
+                Ok(same) => assert_eq!(same, honest, "{form:?}, byte {at}"),
+            }
         }
     }
 }

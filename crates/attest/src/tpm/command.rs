@@ -28,47 +28,47 @@ impl Named {
 }
 
 /// A command that is being put together.
-pub(super) struct Command {
+pub(crate) struct Command {
     tag: u16,
     code: u32,
     body: Vec<u8>,
 }
 
 impl Command {
-    pub(super) fn plain(code: u32) -> Self {
+    pub(crate) fn plain(code: u32) -> Self {
         Self { tag: NO_SESSIONS, code, body: Vec::new() }
     }
 
     /// A command on an object, with its empty password.
-    pub(super) fn authorised(code: u32, handle: u32) -> Self {
+    pub(crate) fn authorised(code: u32, handle: u32) -> Self {
         let body = [handle.to_be_bytes().as_slice(), &EMPTY_PASSWORD].concat();
         Self { tag: SESSIONS, code, body }
     }
 
     /// A structure within a command.
-    pub(super) fn part() -> Self {
+    pub(crate) fn part() -> Self {
         Self::plain(0)
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         self.body
     }
 
-    pub(super) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.body.extend(bytes);
         self
     }
 
-    pub(super) fn be16(&mut self, value: u16) -> &mut Self {
+    pub(crate) fn be16(&mut self, value: u16) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
-    pub(super) fn be32(&mut self, value: u32) -> &mut Self {
+    pub(crate) fn be32(&mut self, value: u32) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
     /// Bytes with their length, 16 bits of it, before them.
-    pub(super) fn sized(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn sized(&mut self, bytes: &[u8]) -> &mut Self {
         self.be16(u16::try_from(bytes.len()).unwrap_or(u16::MAX)).raw(bytes)
     }
 

@@ -3,7 +3,7 @@
 //! The attestation key is a primary key of the owner's hierarchy, which a TPM derives anew from its seed each time: the same until
 //! the TPM is cleared, with nothing to store. Verifiers pin it, or the authority that certified it.
 
-mod command;
+pub(crate) mod command;
 
 use crate::hardware::Provider;
 use crate::platform::{EvidenceProvider, PlatformError, io};
@@ -20,8 +20,8 @@ use std::sync::{Mutex, PoisonError};
 /// Where Linux has it, its resource manager before it.
 pub(crate) const DEVICE: &str = "/dev/tpmrm0";
 /// The registers quoted, of the SHA-256 bank: those of firmware, loader and operating system.
-const REGISTERS: [u8; 3] = [0xFF, 0xFF, 0x00];
-const COUNT: usize = 16;
+pub(crate) const REGISTERS: [u8; 3] = [0xFF, 0xFF, 0x00];
+pub(crate) const COUNT: usize = 16;
 /// Attempts when a register changes while it is read.
 const ATTEMPTS: usize = 4;
 
@@ -31,13 +31,13 @@ const QUOTE: u32 = 0x158;
 const FLUSH_CONTEXT: u32 = 0x165;
 const PCR_READ: u32 = 0x17E;
 const SHA256: u16 = 0x000B;
-const NULL: u16 = 0x0010;
-const ECDSA: u16 = 0x0018;
-const ECC: u16 = 0x0023;
+pub(crate) const NULL: u16 = 0x0010;
+pub(crate) const ECDSA: u16 = 0x0018;
+pub(crate) const ECC: u16 = 0x0023;
 const P256: u16 = 0x0003;
 /// `TPMA_OBJECT`: made in this TPM and bound to it, used with its (empty) password, without lockout, signs and signs nothing from
 /// outside that looks like the TPM's own.
-const SIGNING: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 10 | 1 << 16 | 1 << 18;
+pub(crate) const SIGNING: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 10 | 1 << 16 | 1 << 18;
 
 /// A device or a socket.
 trait Stream: Read + Write + Send {}
@@ -113,7 +113,7 @@ impl Key {
             let (before, values) = registers(stream)?;
             let (message, signature) = self.quote(stream, data)?;
             if registers(stream)?.0 == before {
-                return Ok(self.bundle(&message, &signature, &values));
+                return Ok(bundle(&message, &signature, &self.public, &values));
             }
         }
         Err(TPM.wrong("registers that changed at every attempt"))
@@ -129,22 +129,22 @@ impl Key {
         Ok((message, answer.rest().to_vec()))
     }
 
-    fn bundle(&self, message: &[u8], signature: &[u8], values: &[Vec<u8>]) -> Vec<u8> {
-        let values: Vec<String> =
-            values.iter().map(|value| format!("\"{}\"", hex(value))).collect();
-        let (message, signature, ak) = (hex(message), hex(signature), hex(&self.public));
-        format!(
-            "{{\"message\":\"{message}\",\"signature\":\"{signature}\",\"ak\":\"{ak}\",\"pcrs\":[{}]}}",
-            values.join(",")
-        )
-        .into_bytes()
-    }
-
     fn flush(&self, stream: &mut dyn Stream) -> Result<(), PlatformError> {
         let mut command = Command::plain(FLUSH_CONTEXT);
         command.be32(self.handle);
         command.send(stream).map(|_| ())
     }
+}
+
+/// What verifiers take: the message, its signature, the key (`TPM2B_PUBLIC`) and the registers' values.
+pub(crate) fn bundle(message: &[u8], signature: &[u8], key: &[u8], values: &[Vec<u8>]) -> Vec<u8> {
+    let values: Vec<String> = values.iter().map(|value| format!("\"{}\"", hex(value))).collect();
+    let (message, signature, ak) = (hex(message), hex(signature), hex(key));
+    format!(
+        "{{\"message\":\"{message}\",\"signature\":\"{signature}\",\"ak\":\"{ak}\",\"pcrs\":[{}]}}",
+        values.join(",")
+    )
+    .into_bytes()
 }
 
 /// `TPML_PCR_SELECTION` of one bank.

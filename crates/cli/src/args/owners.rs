@@ -182,7 +182,7 @@ Examples:
 
 FILE is what `fetch` wrote, or evidence of any known format, told by its content: SGX and TDX quotes, SNP reports, Nitro
 documents, TPM 2.0 quotes, Azure's vTPM bundles; raw, as hex or base64, or in a cloud's JSON. Nothing is fetched. The simulated
-platform's evidence is an SNP report under a test root of ours; what proves something differs from it in that root alone.")]
+platform's evidence has a vendor's form under a test root of ours; what proves something differs from it in that root alone.")]
 pub(crate) struct Evidence {
     #[command(subcommand)]
     pub(crate) command: EvidenceCommand,

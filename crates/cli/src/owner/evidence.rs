@@ -81,11 +81,14 @@ fn opened(path: &Path, bytes: &[u8]) -> Result<Option<(Nonce, Vec<u8>)>, CliErro
 
 /// Claims of an enclave's evidence as of now, for showing: under the vendors' roots, and the test root if this build knows one.
 fn shown(evidence: &WireEvidence) -> Result<Option<Claims>, CliError> {
-    let roots = TrustStore::production();
+    let (roots, endorsements) = (TrustStore::production(), Endorsements::default());
     #[cfg(feature = "simulated")]
-    let roots = roots.with_simulated().map_err(CliError::part("the test root"))?;
+    let (roots, endorsements) = (
+        roots.with_simulated().map_err(CliError::part("the test root"))?,
+        endorsements.with_simulated(),
+    );
     let at: UnixTime = appraisal::now()?;
-    Ok(adyton_appraise::verify(&evidence.evidence, &Endorsements::default(), &roots, at).ok())
+    Ok(adyton_appraise::verify(&evidence.evidence, &endorsements, &roots, at).ok())
 }
 
 /// What identifies the program, each measurement by its name.

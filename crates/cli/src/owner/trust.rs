@@ -13,13 +13,15 @@ use adyton_client::trust::{AppraisalError, Challenge, Trust, VerifiedEnclave};
 pub(crate) fn demanded(args: &args::Trust) -> Result<(Trust, UnixTime), CliError> {
     #[cfg_attr(
         not(feature = "simulated"),
-        expect(unused_mut, reason = "only the test root is ever added")
+        expect(unused_mut, reason = "only the test roots and their collateral are ever added")
     )]
-    let mut roots = appraisal::roots(&args.endorsing)?;
+    let (mut roots, mut endorsements) =
+        (appraisal::roots(&args.endorsing)?, appraisal::endorsements(&args.endorsing)?);
     let mut policy = Policy::default();
     #[cfg(feature = "simulated")]
     if args.allow_simulated {
         roots = roots.with_simulated().map_err(CliError::part("the test root"))?;
+        endorsements = endorsements.with_simulated();
         policy = Policy::simulated(args.measurements.iter().cloned());
     } else if let Some(measurement) = args.measurements.first() {
         return Err(CliError::Argument {
@@ -32,7 +34,6 @@ pub(crate) fn demanded(args: &args::Trust) -> Result<(Trust, UnixTime), CliError
     if let Some(path) = &args.appraisal {
         policy = appraisal::policy(path)?;
     }
-    let endorsements = appraisal::endorsements(&args.endorsing)?;
     Ok((Trust { policy, roots, endorsements }, appraisal::at(&args.endorsing)?))
 }
 

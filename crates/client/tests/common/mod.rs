@@ -1,7 +1,7 @@
 //! A small program and an enclave's side of the protocol, played by the test.
 
 use adyton_appraise::{Bytes, UnixTime};
-use adyton_attest::{EvidenceProvider, Simulated};
+use adyton_attest::{EvidenceProvider, Form, Simulated};
 use adyton_client::trust::{Challenge, Trust, VerifiedEnclave};
 use adyton_client::{Deployment, Identity, ModelOwner, Written};
 use adyton_compiler::network::{Affine, Layer, Network, SparseMatrix};
@@ -51,6 +51,11 @@ pub(crate) struct Enclave {
 
 impl Enclave {
     pub(crate) fn new() -> Self {
+        Self::of(Form::default())
+    }
+
+    /// With evidence of this form.
+    pub(crate) fn of(form: Form) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let own = std::env::current_exe().unwrap();
         let measurement = Simulated::measurement_of(&own).unwrap();
@@ -58,7 +63,7 @@ impl Enclave {
             signing: SigningKey::generate().unwrap(),
             opening: OpeningKey::generate().unwrap(),
             instance: InstanceId([3; 16]),
-            platform: Simulated::open(directory.path()).unwrap(),
+            platform: Simulated::open(directory.path()).unwrap().in_form(form),
             trust: Trust::simulated([Bytes::from(measurement)]).unwrap(),
             _directory: directory,
         }
