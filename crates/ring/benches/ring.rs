@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use adyton_ring::{
-    Automorphism, Divider, Kernel, ModUp, Ntt, Poly, Ring, RingKind, SingleTerm, Tile, ntt_primes,
-    sampler,
+    Automorphism, BufferPool, Divider, Kernel, ModUp, Ntt, Poly, Ring, RingKind, SingleTerm, Tile,
+    ntt_primes, sampler,
 };
 use divan::{Bencher, black_box};
 
@@ -126,8 +126,9 @@ fn mod_up_4_2_2(bencher: Bencher<'_, '_>, case: (Kernel, u8)) {
     let up = ModUp::new(&ring, &basis, &special, 2).unwrap();
     let x = random(&ring, 0).restrict(&basis).unwrap();
     let mut out = vec![0; ring.degree()];
+    let pool = Arc::new(BufferPool::default());
     bencher.bench_local(|| {
-        let digits = up.decompose(black_box(&x)).unwrap();
+        let digits = up.decompose(black_box(&x), pool.lend(x.as_slice().len())).unwrap();
         for digit in 0..2 {
             for limb in 0..6 {
                 up.limb_into(&digits, digit, limb, &mut out).unwrap();

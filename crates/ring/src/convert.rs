@@ -119,28 +119,27 @@ impl BaseConverter {
         }
     }
 
-    /// Residues modulo all targets, one limb after the other, from the coefficient limbs of the source basis, which are
-    /// spent. It goes through memory once, in stretches that stay in the first-level cache. With `LAZY` residues are as
+    /// Residues modulo all targets, one limb after the other, from the coefficient limbs of the source basis. It goes through memory once, in stretches that stay in the first-level cache. With `LAZY` residues are as
     /// [`Self::convert`] makes them.
     pub(crate) fn convert_all<const LAZY: bool>(
         &self,
         ring: &Ring,
-        limbs: &mut [u64],
+        limbs: &[&[u64]],
         out: &mut [u64],
     ) {
         let stretch = STRETCH.min(self.degree);
         let mut digits = [0; MAX_STRETCHES * STRETCH];
         let Some(digits) = digits.get_mut(..self.digits.len() * stretch) else {
             // So many primes that a stretch of each is no longer small.
-            self.to_digits(ring, limbs);
+            let mut limbs = limbs.concat();
+            self.to_digits(ring, &mut limbs);
             for (position, out) in out.chunks_exact_mut(self.degree).enumerate() {
-                self.convert::<LAZY>(ring, limbs, position, out);
+                self.convert::<LAZY>(ring, &limbs, position, out);
             }
             return;
         };
         for start in (0..self.degree).step_by(stretch) {
-            let sources = limbs.chunks_exact(self.degree);
-            for (limb, digits) in sources.zip(digits.chunks_exact_mut(stretch)) {
+            for (limb, digits) in limbs.iter().zip(digits.chunks_exact_mut(stretch)) {
                 digits.copy_from_slice(&limb[start..start + stretch]);
             }
             self.stretch_to_digits(ring, digits, stretch);

@@ -91,8 +91,14 @@ impl Divider {
     }
 
     /// Positions in the argument's basis of the primes that are dropped.
-    pub fn dropped(&self) -> impl ExactSizeIterator<Item = usize> {
+    pub fn dropped(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
         self.dropped.iter().map(|&(_, position)| position)
+    }
+
+    /// The limbs at [`Self::dropped`] of an argument's limbs, which stand one after the other.
+    pub fn dropped_limbs<'a>(&self, argument: &'a mut [u64]) -> Vec<&'a mut [u64]> {
+        let mut limbs: Vec<_> = argument.chunks_exact_mut(self.ring.degree()).map(Some).collect();
+        self.dropped().filter_map(|position| limbs.get_mut(position)?.take()).collect()
     }
 
     /// The position in the argument's basis of the prime at `target` of the result's; `None` for a prime that is added.
@@ -111,42 +117,46 @@ impl Divider {
     /// [`RingError::Length`].
     pub fn corrections(
         &self,
-        dropped: &mut [u64],
+        dropped: &mut [&mut [u64]],
         corrections: &mut [u64],
     ) -> Result<(), RingError> {
-        let n = self.ring.degree();
-        check_length(self.dropped.len() * n, dropped)?;
-        check_length(self.to.len() * n, corrections)?;
-        for (&(prime, _), limb) in self.dropped.iter().zip(dropped.chunks_exact_mut(n)) {
+        let (expected, found) = (self.dropped.len(), dropped.len());
+        if expected != found {
+            return Err(RingError::Length { expected, found });
+        }
+        check_length(self.to.len() * self.ring.degree(), corrections)?;
+        for (&(prime, _), limb) in self.dropped.iter().zip(dropped.iter_mut()) {
             self.ring.residue(prime).inverse_in_place(limb)?;
         }
-        self.converter.convert_all::<true>(&self.ring, dropped, corrections);
+        let dropped: Vec<&[u64]> = dropped.iter().map(|limb| &**limb).collect();
+        self.converter.convert_all::<true>(&self.ring, &dropped, corrections);
         Ok(())
     }
 
-    /// One limb of the result in the NTT domain: one forward transform. `limb` holds the argument's limb at
-    /// [`Self::source`] of `target`, or anything when there is none; its correction is spent.
+    /// One limb of the result in the NTT domain: one forward transform. `source` is the argument's limb at [`Self::source`] of `target`, or
+    /// anything when there is none; the correction is spent.
     ///
     /// # Errors
     /// [`RingError::Length`], [`RingError::OutOfRange`].
     pub fn finish_limb(
         &self,
         target: usize,
+        source: &[u64],
         correction: &mut [u64],
-        limb: &mut [u64],
+        out: &mut [u64],
     ) -> Result<(), RingError> {
         let count = self.sources.len();
-        let (Some(source), Some(prime)) = (self.sources.get(target), self.to.iter().nth(target))
+        let (Some(kept), Some(prime)) = (self.sources.get(target), self.to.iter().nth(target))
         else {
             return Err(RingError::OutOfRange { what: "limb", index: target, count });
         };
-        check_length(self.ring.degree(), limb)?;
+        check_length(self.ring.degree(), out)?;
         let residue = self.ring.residue(prime);
         residue.forward_in_place(correction)?;
-        match *source {
-            Source::Kept { factor, .. } => residue.sub_scale_assign(limb, correction, factor),
+        match *kept {
+            Source::Kept { factor, .. } => residue.sub_scale(source, correction, factor, out),
             Source::Added => {
-                limb.copy_from_slice(correction);
+                out.copy_from_slice(correction);
                 Ok(())
             }
         }
@@ -160,19 +170,14 @@ impl Divider {
     pub fn apply(&self, x: &Poly<Ntt>) -> Result<Poly<Ntt>, RingError> {
         self.from.check_same(x.basis())?;
         let n = self.ring.degree();
-        let mut dropped = AlignedBuffer::zeroed(self.dropped.len() * n);
-        for (position, limb) in self.dropped().zip(dropped.chunks_exact_mut(n)) {
-            limb.copy_from_slice(x.limb(position));
-        }
+        let mut argument = AlignedBuffer::from_slice(x.as_slice());
         let mut corrections = AlignedBuffer::zeroed(self.to.len() * n);
-        self.corrections(&mut dropped, &mut corrections)?;
+        self.corrections(&mut self.dropped_limbs(&mut argument), &mut corrections)?;
         let mut out = Poly::zero(&self.ring, &self.to)?;
         let limbs = out.limbs_mut().zip(corrections.chunks_exact_mut(n));
         for (target, (limb, correction)) in limbs.enumerate() {
-            if let Some(position) = self.source(target) {
-                limb.copy_from_slice(x.limb(position));
-            }
-            self.finish_limb(target, correction, limb)?;
+            let source = self.source(target).map_or(&[][..], |position| x.limb(position));
+            self.finish_limb(target, source, correction, limb)?;
         }
         Ok(out)
     }
@@ -183,20 +188,15 @@ impl Divider {
     /// [`RingError::BasisMismatch`], [`RingError::RingMismatch`].
     pub fn apply_coeff(&self, x: &Poly<Coeff>) -> Result<Poly<Coeff>, RingError> {
         self.from.check_same(x.basis())?;
-        let n = self.ring.degree();
-        let mut dropped = AlignedBuffer::zeroed(self.dropped.len() * n);
-        for (position, limb) in self.dropped().zip(dropped.chunks_exact_mut(n)) {
-            limb.copy_from_slice(x.limb(position));
-        }
+        let dropped: Vec<&[u64]> = self.dropped().map(|position| x.limb(position)).collect();
         let mut out = Poly::zero(&self.ring, &self.to)?;
-        self.converter.convert_all::<false>(&self.ring, &mut dropped, out.as_mut_slice());
-        let mut correction = AlignedBuffer::zeroed(n);
+        self.converter.convert_all::<false>(&self.ring, &dropped, out.as_mut_slice());
+        let mut correction = AlignedBuffer::zeroed(self.ring.degree());
         let limbs = self.sources.iter().zip(self.ring.residues(&self.to)?).zip(out.limbs_mut());
         for ((source, residue), limb) in limbs {
             if let Source::Kept { position, factor } = *source {
                 correction.copy_from_slice(limb);
-                limb.copy_from_slice(x.limb(position));
-                residue.sub_scale_assign(limb, &correction, factor)?;
+                residue.sub_scale(x.limb(position), &correction, factor, limb)?;
             }
         }
         Ok(out)

@@ -121,18 +121,30 @@ impl ResidueRing {
         self.backend.scale_assign(self.modulus(), x, w);
     }
 
-    /// `x = (x − y)·w` for a constant made by [`Modulus::shoup`] of this prime.
+    /// `out = (x − y)·w` for a constant made by [`Modulus::shoup`] of this prime.
     ///
     /// # Errors
     /// [`RingError::Length`].
-    pub fn sub_scale_assign(
+    pub fn sub_scale(
         &self,
-        x: &mut [u64],
+        x: &[u64],
         y: &[u64],
         w: ShoupFactor,
+        out: &mut [u64],
     ) -> Result<(), RingError> {
-        check(x.len(), y)?;
-        self.backend.sub_scale_assign(self.modulus(), x, y, w);
+        check(out.len(), x)?;
+        check(out.len(), y)?;
+        self.backend.sub_scale(self.modulus(), x, y, w, out);
+        Ok(())
+    }
+
+    /// `sum += w·x` for a constant `w` below the prime.
+    ///
+    /// # Errors
+    /// [`RingError::Length`].
+    pub fn add_scaled_assign(&self, sum: &mut [u64], x: &[u64], w: u64) -> Result<(), RingError> {
+        check(sum.len(), x)?;
+        self.backend.combine_assign(self.modulus(), 0, 1, &[self.modulus().reduce(w)], &[x], sum);
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Basis, Coeff, Ntt, Poly, Ring, RingError,
+    AlignedBuffer, Basis, Ntt, Poly, Ring, RingError,
     convert::{BaseConverter, product_mod},
 };
 
@@ -36,7 +36,8 @@ pub struct ModUp {
 #[derive(Debug)]
 pub struct Digits<'a> {
     source: &'a Poly<Ntt>,
-    radix: Poly<Coeff>,
+    /// Limb by limb.
+    radix: AlignedBuffer,
 }
 
 impl ModUp {
@@ -110,17 +111,29 @@ impl ModUp {
     }
 
     /// Brings a polynomial into the form from which limbs of digits are made: one inverse transform
-    /// a prime, and α(α−1)/2 products a coefficient and group.
+    /// a prime, and α(α−1)/2 products a coefficient and group. `radix` is memory for them: as many words as the polynomial, holding
+    /// anything.
     ///
     /// # Errors
-    /// [`RingError::BasisMismatch`], [`RingError::RingMismatch`].
-    pub fn decompose<'a>(&self, x: &'a Poly<Ntt>) -> Result<Digits<'a>, RingError> {
+    /// [`RingError::BasisMismatch`], [`RingError::RingMismatch`], [`RingError::Length`].
+    pub fn decompose<'a>(
+        &self,
+        x: &'a Poly<Ntt>,
+        mut radix: AlignedBuffer,
+    ) -> Result<Digits<'a>, RingError> {
         self.basis.check_same(x.basis())?;
         let n = self.ring.degree();
-        let mut radix = self.ring.inverse(x.clone())?;
+        if radix.len() != x.as_slice().len() {
+            return Err(RingError::Length { expected: x.as_slice().len(), found: radix.len() });
+        }
+        let residues = self.ring.residues(&self.basis)?.enumerate();
+        for ((position, residue), radix) in residues.zip(radix.chunks_exact_mut(n)) {
+            radix.copy_from_slice(x.limb(position));
+            residue.inverse_in_place(radix)?;
+        }
         for group in &self.groups {
             let limbs = group.first * n..(group.first + group.len) * n;
-            group.converter.to_digits(&self.ring, &mut radix.as_mut_slice()[limbs]);
+            group.converter.to_digits(&self.ring, &mut radix[limbs]);
         }
         Ok(Digits { source: x, radix })
     }
@@ -162,7 +175,7 @@ impl ModUp {
         }
         // The converter's targets are the extended basis without the group.
         let target = if limb < group.first { limb } else { limb - group.len };
-        let radix = &digits.radix.as_slice()[group.first * n..end * n];
+        let radix = &digits.radix[group.first * n..end * n];
         group.converter.convert::<true>(&self.ring, radix, target, out);
         self.ring.residue(prime).forward_in_place(out)
     }

@@ -6,7 +6,9 @@ mod common;
 
 use std::sync::Arc;
 
-use adyton_ring::{Basis, Divider, Kernel, ModUp, Poly, Ring, RingError, RingKind, ntt_primes};
+use adyton_ring::{
+    AlignedBuffer, Basis, Divider, Kernel, ModUp, Poly, Ring, RingError, RingKind, ntt_primes,
+};
 use common::{KINDS, Random, kernels, ring};
 
 /// round(x/d) for odd d, with the remainder in [−(d−1)/2, (d−1)/2].
@@ -91,7 +93,9 @@ fn digits_recombine_and_are_small() {
                 let modulus = product(&ring, &basis);
                 let values = random_integers(&ring, modulus / 2, digit_primes as u64);
                 let x = ring.forward(ring.from_i128(&basis, &values).unwrap()).unwrap();
-                let digits = up.decompose(&x).unwrap();
+                let digits = up
+                    .decompose(&x, AlignedBuffer::from_slice(&vec![7; x.as_slice().len()]))
+                    .unwrap();
                 for (number, group) in basis.indices().chunks(digit_primes).enumerate() {
                     let group = ring.basis(group.iter().map(|&i| usize::from(i))).unwrap();
                     let d = product(&ring, &group);

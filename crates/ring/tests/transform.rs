@@ -255,8 +255,12 @@ fn pointwise_operations() {
                     expect(&|i| mul_mod(x[i], w, p))
                 );
                 assert_eq!(
-                    run(&|out| residue.sub_scale_assign(out, &y, m.shoup(w)).unwrap()),
-                    expect(&|i| mul_mod(x[i] + p - y[i], w, p))
+                    run(&|out| residue.sub_scale(&z, &y, m.shoup(w), out).unwrap()),
+                    expect(&|i| mul_mod(z[i] + p - y[i], w, p))
+                );
+                assert_eq!(
+                    run(&|out| residue.add_scaled_assign(out, &y, w).unwrap()),
+                    expect(&|i| (x[i] + mul_mod(y[i], w, p)) % p)
                 );
                 assert!(residue.add_assign(&mut x, &[0; 3][..(len + 1) % 3]).is_err() || len < 3);
             }

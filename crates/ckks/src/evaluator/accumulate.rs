@@ -101,7 +101,7 @@ impl<'e> Switcher<'e> {
         let limbs = self.mod_up.extended_basis().len();
         let [mut b, mut a] = [self.lend(limbs), self.lend(limbs)];
         let polys = Shared::among(contributions);
-        let digits = self.evaluator.share(&polys, |poly| Ok(self.mod_up.decompose(poly)?))?;
+        let digits = self.evaluator.share(&polys, |poly| self.digits(poly))?;
         let shared = Shared { polys, digits };
         let mut rest = contributions;
         let mut empty = true;
@@ -118,7 +118,12 @@ impl<'e> Switcher<'e> {
             })?;
             (rest, empty) = (later, false);
         }
-        self.divide([&b, &a], rescale)
+        self.divide([&mut b, &mut a], rescale)
+    }
+
+    /// The digits of one polynomial.
+    fn digits<'a>(&self, poly: &'a Poly<Ntt>) -> Result<Digits<'a>, CkksError> {
+        Ok(self.mod_up.decompose(poly, self.lend(self.mod_up.basis().len()))?)
     }
 
     /// How many contributions to take at once: at least one.
@@ -140,7 +145,7 @@ impl<'e> Switcher<'e> {
     ) -> Result<Vec<Decomposed<'a>>, CkksError> {
         let components = contributions.iter().flat_map(|rotated| &rotated.switched);
         let own = components.map(|(poly, _)| *poly).filter(|poly| shared.place(poly).is_none());
-        let own = self.evaluator.share(own, |poly| Ok(self.mod_up.decompose(poly)?))?;
+        let own = self.evaluator.share(own, |poly| self.digits(poly))?;
         let mut own = own.into_iter();
         let of = |rotated: &'a Rotated<'a>| {
             let mut count = 0;
@@ -189,8 +194,8 @@ impl<'e> Switcher<'e> {
         } else {
             residue.dot2_add(&terms, [&mut *b, &mut *a])?;
         }
-        self.add_times_p(limb, residue, rotated.one, b, &mut image)?;
-        self.add_times_p(limb, residue, rotated.direct, a, &mut image)?;
+        self.add_times_p(limb, residue, rotated.one, b)?;
+        self.add_times_p(limb, residue, rotated.direct, a)?;
         if let Some(rotation) = rotation {
             for (own, out) in [(&own_b, out_b), (&own_a, out_a)] {
                 if sum.empty {
@@ -260,41 +265,37 @@ impl<'e> Switcher<'e> {
         residue: &ResidueRing,
         x: Option<&Poly<Ntt>>,
         out: &mut [u64],
-        scratch: &mut [u64],
     ) -> Result<(), CkksError> {
         if let (Some(x), Some(digit)) = (x, self.own_digit(limb)) {
-            let factor = residue.modulus().shoup(self.mod_up.gadget_factor(digit, limb));
-            scratch.copy_from_slice(x.limb(limb));
-            residue.scale_assign(scratch, factor);
-            residue.add_assign(out, scratch)?;
+            let factor = self.mod_up.gadget_factor(digit, limb);
+            residue.add_scaled_assign(out, x.limb(limb), factor)?;
         }
         Ok(())
     }
 
-    /// Divides sums over Q_ℓ·P by P, with `rescale` by the level's factor too.
-    fn divide(&self, sums: [&[u64]; 2], rescale: bool) -> Result<[Poly<Ntt>; 2], CkksError> {
+    /// Divides sums over Q_ℓ·P, which are spent, by P, with `rescale` by the level's factor too.
+    fn divide(
+        &self,
+        mut sums: [&mut [u64]; 2],
+        rescale: bool,
+    ) -> Result<[Poly<Ntt>; 2], CkksError> {
         let (evaluator, n) = (self.evaluator, self.degree());
         let divider = evaluator.parameters.mod_down(self.level, rescale)?;
-        let mut corrections = evaluator.share(sums, |sum| {
-            let mut dropped = self.lend(divider.dropped().len());
-            for (position, out) in divider.dropped().zip(dropped.chunks_exact_mut(n)) {
-                out.copy_from_slice(&sum[position * n..(position + 1) * n]);
-            }
+        let mut corrections = evaluator.share(sums.each_mut(), |sum| {
             let mut corrections = self.lend(divider.to().len());
-            divider.corrections(&mut dropped, &mut corrections)?;
+            divider.corrections(&mut divider.dropped_limbs(sum), &mut corrections)?;
             Ok(corrections)
         })?;
         let mut out = [evaluator.unset(divider.to())?, evaluator.unset(divider.to())?];
-        let parts = out.iter_mut().zip(sums).zip(&mut corrections);
+        let parts = out.iter_mut().zip(sums.each_ref()).zip(&mut corrections);
         let parts = parts.flat_map(|((out, sum), corrections)| {
             let limbs = out.limbs_mut().zip(corrections.chunks_exact_mut(n)).enumerate();
             limbs.map(move |(target, (limb, correction))| (target, limb, correction, sum))
         });
         evaluator.share(parts, |(target, limb, correction, sum)| {
-            if let Some(position) = divider.source(target) {
-                limb.copy_from_slice(&sum[position * n..(position + 1) * n]);
-            }
-            Ok(divider.finish_limb(target, correction, limb)?)
+            let source = divider.source(target);
+            let source = source.map_or(&[][..], |position| &sum[position * n..(position + 1) * n]);
+            Ok(divider.finish_limb(target, source, correction, limb)?)
         })?;
         Ok(out)
     }
@@ -305,7 +306,7 @@ impl<'e> Switcher<'e> {
         [b, a]: [&Poly<Ntt>; 2],
         keys: &[Arc<EvaluationKey>],
     ) -> Result<Vec<[Poly<Ntt>; 2]>, CkksError> {
-        let digits = self.mod_up.decompose(a)?;
+        let digits = self.digits(a)?;
         let (count, limbs) = (self.mod_up.digit_count(), self.mod_up.extended_basis().len());
         let mut made = self.lend(limbs * count);
         let parts = made.chunks_exact_mut(count * self.degree()).enumerate();
@@ -340,21 +341,25 @@ impl<'e> Switcher<'e> {
         let kept = divider.to().len();
         let mut corrections = [self.lend(kept), self.lend(kept)];
         for (dropped, corrections) in dropped.iter_mut().zip(&mut corrections) {
-            divider.corrections(dropped, corrections)?;
+            let mut dropped: Vec<_> = dropped.chunks_exact_mut(n).collect();
+            divider.corrections(&mut dropped, corrections)?;
         }
         let mut out = [self.evaluator.unset(divider.to())?, self.evaluator.unset(divider.to())?];
-        let [mut own_b, mut own_a] = [self.lend(1), self.lend(1)];
+        let [mut own_b, mut own_a, mut image] = [(); 3].map(|()| self.lend(1));
         for (limb, residue) in residues.iter().take(kept).enumerate() {
             residue.dot2(&terms(limb), [&mut own_b, &mut own_a])?;
-            for (own, corrections) in [&mut own_b, &mut own_a].into_iter().zip(&mut corrections) {
-                divider.finish_limb(limb, &mut corrections[limb * n..(limb + 1) * n], own)?;
-            }
             // P·b over P is b exactly, so it may as well be added after the division.
-            residue.add_assign(&mut own_b, b.limb(limb))?;
-            for (own, out) in [&own_b, &own_a].into_iter().zip(&mut out) {
-                match &key.automorphism {
-                    None => out.limb_mut(limb).copy_from_slice(own),
-                    Some(rotation) => rotation.apply_limb(own, out.limb_mut(limb))?,
+            let parts = [(&own_b, Some(b)), (&own_a, None)].into_iter();
+            for (((own, added), corrections), out) in parts.zip(&mut corrections).zip(&mut out) {
+                let (correction, out) =
+                    (&mut corrections[limb * n..(limb + 1) * n], out.limb_mut(limb));
+                let divided = if key.automorphism.is_some() { &mut image[..] } else { &mut *out };
+                divider.finish_limb(limb, own, correction, divided)?;
+                if let Some(added) = added {
+                    residue.add_assign(divided, added.limb(limb))?;
+                }
+                if let Some(rotation) = &key.automorphism {
+                    rotation.apply_limb(&image, out)?;
                 }
             }
         }

@@ -248,9 +248,16 @@ impl Backend {
         dispatch!(self, scale_assign(m, x, w));
     }
 
-    /// `x = (x − y)·w` for a constant `w`.
-    pub(crate) fn sub_scale_assign(self, m: &Modulus, x: &mut [u64], y: &[u64], w: ShoupFactor) {
-        dispatch!(self, sub_scale_assign(m, x, y, w));
+    /// `out = (x − y)·w` for a constant `w`.
+    pub(crate) fn sub_scale(
+        self,
+        m: &Modulus,
+        x: &[u64],
+        y: &[u64],
+        w: ShoupFactor,
+        out: &mut [u64],
+    ) {
+        dispatch!(self, sub_scale(m, x, y, w, out));
     }
 
     /// `out = x + c` over the integers, for `x, c < 2^46`: valid input of a forward transform.

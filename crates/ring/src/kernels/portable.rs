@@ -44,9 +44,9 @@ pub(super) fn scale_assign(m: &Modulus, x: &mut [u64], w: ShoupFactor) {
     }
 }
 
-pub(super) fn sub_scale_assign(m: &Modulus, x: &mut [u64], y: &[u64], w: ShoupFactor) {
-    for (x, &y) in x.iter_mut().zip(y) {
-        *x = m.mul_shoup(*x + m.value() - y, w);
+pub(super) fn sub_scale(m: &Modulus, x: &[u64], y: &[u64], w: ShoupFactor, out: &mut [u64]) {
+    for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
+        *out = m.mul_shoup(x + m.value() - y, w);
     }
 }
 

@@ -60,7 +60,7 @@ entries! {
     pointwise::mul_assign(m: &Modulus, x: &mut [u64], y: &[u64]);
     pointwise::mul_add_assign(m: &Modulus, sum: &mut [u64], x: &[u64], y: &[u64]);
     pointwise::scale_assign(m: &Modulus, x: &mut [u64], w: ShoupFactor);
-    pointwise::sub_scale_assign(m: &Modulus, x: &mut [u64], y: &[u64], w: ShoupFactor);
+    pointwise::sub_scale(m: &Modulus, x: &[u64], y: &[u64], w: ShoupFactor, out: &mut [u64]);
     pointwise::offset(x: &[u64], c: u64, out: &mut [u64]);
     permute::permute(permutation: &BlockPermutation, x: &[u64], out: &mut [u64]);
     dot::combine[OWN](m: &Modulus, c: u64, f_own: u64, f: &[u64], x: &[&[u64]], out: &mut [u64]);

@@ -82,9 +82,9 @@ pub(super) fn scale_assign(m: &Modulus, x: &mut [u64], w: ShoupFactor) {
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
-pub(super) fn sub_scale_assign(m: &Modulus, x: &mut [u64], y: &[u64], w: ShoupFactor) {
+pub(super) fn sub_scale(m: &Modulus, x: &[u64], y: &[u64], w: ShoupFactor, out: &mut [u64]) {
     let (c, w) = (Constants::new(m), factor(w));
-    zip(x, [y], |x, [y]| c.exact_product(_mm512_sub_epi64(_mm512_add_epi64(x, c.p), y), w));
+    zip(out, [x, y], |_, [x, y]| c.exact_product(_mm512_sub_epi64(_mm512_add_epi64(x, c.p), y), w));
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
