@@ -4,6 +4,7 @@
 //! scales, steps) starts from that form and knows nothing of ONNX.
 #![forbid(unsafe_code)]
 
+pub mod cost;
 mod graph;
 pub mod network;
 pub mod onnx;

@@ -16,8 +16,10 @@ mod ranges;
 mod report;
 mod scales;
 mod shadow;
+mod spread;
 mod steps;
 mod weights;
+mod work;
 
 pub use choose::{LayerPlan, Plan};
 pub use error::CompileError;
@@ -35,6 +37,7 @@ use self::ranges::{Ranges, Sample};
 use self::scales::{Bits, Bounds, Turn};
 use self::shadow::{Outcome, Runner};
 use self::steps::Skeleton;
+use crate::cost::UnitCosts;
 use crate::network::Network;
 
 /// Fewest calibration samples that are run beside their errors.
@@ -63,6 +66,8 @@ pub enum Objective {
     Latency,
     /// Many samples with the least work for each.
     Throughput,
+    /// The least memory for weights and keys.
+    Memory,
 }
 
 /// How to compile.
@@ -70,6 +75,10 @@ pub enum Objective {
 pub struct CompileOptions<'a> {
     /// What the layout is chosen for.
     pub objective: Objective,
+    /// How many samples are run together: with it, time is counted for a batch of that size.
+    pub batch: Option<usize>,
+    /// What operations cost on the host.
+    pub units: UnitCosts,
     /// Whether the host sees the weights.
     pub privacy: ModelPrivacy,
     /// Samples that stand for all inputs (flat, row-major): ranges and errors are taken from them.
@@ -96,6 +105,8 @@ impl<'a> CompileOptions<'a> {
     pub fn new(calibration: &'a [Vec<f64>]) -> Self {
         Self {
             objective: Objective::Throughput,
+            batch: None,
+            units: UnitCosts::default(),
             privacy: ModelPrivacy::Encrypted,
             calibration,
             security: Security::Classical128,
@@ -119,58 +130,55 @@ pub struct Compiled {
     pub report: Report,
 }
 
-/// Compiles a network: the smallest ring for which security and precision hold, layouts by the objective's rule.
+/// Compiles a network: the smallest ring for which security and precision hold, layouts by what the objective counts.
 ///
 /// # Errors
 /// [`CompileError`] when the network cannot be run within the options' bounds; a lack of precision names the binding layer.
 pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compiled, CompileError> {
     let ranges = Ranges::measure(network, options.calibration)?;
-    let layers = network.affines().count();
+    if !network
+        .affines()
+        .all(|affine| affine.matrix.values().iter().chain(&affine.bias).all(|x| x.is_finite()))
+    {
+        return Err(CompileError::NotFinite("a weight"));
+    }
     let turns = turns(network);
-    let mut refusal = CompileError::NoRoom { layers, log_n: *options.log_n.end() };
+    let mut refusal = no_room(network, &turns, &ranges, options);
     for log_n in options.log_n.clone() {
-        for base in BASE_PRIMES {
-            let rings = rings(log_n, base, &turns, ranges.bits(), options);
-            let Some(any) = rings.first() else { continue };
-            let (plan, linears) = match Plan::choose(network, any, options) {
-                Ok(chosen) => chosen,
-                Err(
-                    error @ (CompileError::TooManyOutputs { .. } | CompileError::Memory { .. }),
-                ) => {
-                    refusal = error;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let skeleton = Skeleton::new(&linears, plan.lanes);
-            let rotating = plan.rotating_levels();
-            let search = Search {
-                frame: Frame {
-                    name: &network.name,
-                    shape: &network.input_shape,
-                    privacy: options.privacy,
-                    linears: &linears,
-                    lanes: plan.lanes,
-                    rotating: &rotating,
-                    skeleton: &skeleton,
-                    bound: ranges.input,
-                    range: ranges.output,
-                },
-                ranges: &ranges,
-                turns: &turns,
-                releases: options.releases,
-                allowed: options.precision,
-            };
-            // More special primes, fewer transforms; a spare one, a few more.
-            for (special, spare) in key_switching() {
-                let rings =
-                    rings.iter().filter(|ring| (ring.special, ring.spare) == (special, spare));
-                let Some(attempt) = search.most_precise(&rings.collect::<Vec<_>>())? else {
-                    continue;
-                };
-                if attempt.precision.relative <= options.precision {
-                    return finish(attempt, skeleton, plan);
-                }
+        let by_base = BASE_PRIMES.map(|base| rings(log_n, base, &turns, ranges.bits(), options));
+        let by_base: Vec<Vec<Ring>> = by_base.filter(|rings| !rings.is_empty()).collect();
+        let Some(any) = by_base.first().and_then(|rings| rings.first()) else { continue };
+        let (plan, candidate) = match Plan::choose(network, any, options) {
+            Ok(chosen) => chosen,
+            Err(error @ (CompileError::TooManyOutputs { .. } | CompileError::Memory { .. })) => {
+                refusal = error;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let linears = candidate.build(network);
+        let skeleton = Skeleton::new(&linears, plan.lanes);
+        let rotating = plan.rotating_levels();
+        let search = Search {
+            frame: Frame {
+                name: &network.name,
+                shape: &network.input_shape,
+                privacy: options.privacy,
+                linears: &linears,
+                lanes: plan.lanes,
+                rotating: &rotating,
+                skeleton: &skeleton,
+                bound: ranges.input,
+                range: ranges.output,
+            },
+            ranges: &ranges,
+            turns: &turns,
+            releases: options.releases,
+            allowed: options.precision,
+        };
+        match search.first_that_does(&by_base)? {
+            Ok(attempt) => return finish(attempt, skeleton, plan),
+            Err(attempt) => {
                 refusal = CompileError::Precision {
                     log_n,
                     predicted: attempt.precision.relative,
@@ -181,6 +189,19 @@ pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compil
         }
     }
     Err(refusal)
+}
+
+/// The refusal of a network for which no ring has room.
+fn no_room(
+    network: &Network,
+    turns: &Rc<[Turn]>,
+    ranges: &Ranges,
+    options: &CompileOptions<'_>,
+) -> CompileError {
+    let log_n = *options.log_n.end();
+    let needed = Bits::least(turns, ranges.bits());
+    let bound = options.security.max_log2_modulus(log_n).unwrap_or(0.0);
+    CompileError::NoRoom { layers: turns.len() + 1, depth: network.depth(), log_n, needed, bound }
 }
 
 /// Numbers of special primes, without and with a spare one, fewest transforms first.
@@ -266,7 +287,74 @@ struct Search<'a> {
     allowed: f64,
 }
 
+/// How much better than its formula a way may turn out.
+const FORMULA_MARGIN: f64 = 0.5;
+
 impl Search<'_> {
+    /// Tries numbers of primes at level 0 and of special primes, cheapest first, until a way is precise enough; otherwise the most precise.
+    ///
+    /// What the formula says of a way after one run is by far cheaper than trying it, and close: ways that it finds hopeless are left out.
+    fn first_that_does(
+        &self,
+        by_base: &[Vec<Ring>],
+    ) -> Result<Result<Attempt, Attempt>, CompileError> {
+        let mut closest: Option<Attempt> = None;
+        let mut reference: Option<(Attempt, Vec<f64>)> = None;
+        for rings in by_base {
+            for (special, spare) in key_switching() {
+                let rings: Vec<&Ring> = rings
+                    .iter()
+                    .filter(|ring| (ring.special, ring.spare) == (special, spare))
+                    .collect();
+                if let Some((attempt, contributions)) = &reference {
+                    let hopeless = self.by_formula(&rings, attempt, contributions);
+                    if hopeless.is_none_or(|relative| relative * FORMULA_MARGIN > self.allowed)
+                        && closest.is_some()
+                    {
+                        continue;
+                    }
+                } else {
+                    reference = self.reference(&rings)?;
+                }
+                let Some(attempt) = self.most_precise(&rings)? else { continue };
+                if attempt.precision.relative <= self.allowed {
+                    return Ok(Ok(attempt));
+                }
+                let worse =
+                    |closest: &Attempt| attempt.precision.relative < closest.precision.relative;
+                if closest.as_ref().is_none_or(worse) {
+                    closest = Some(attempt);
+                }
+            }
+        }
+        closest.ok_or(CompileError::TooDeep).map(Err)
+    }
+
+    /// A run on one of these rings, and what each scale contributes to its error.
+    fn reference(&self, rings: &[&Ring]) -> Result<Option<(Attempt, Vec<f64>)>, CompileError> {
+        let even = vec![1.0; Source::count(self.layers())];
+        let Some(&ring) = rings.last() else { return Ok(None) };
+        let bits = self.bounds(ring).and_then(|bounds| Bits::allocate(self.turns, bounds, &even));
+        let Some(bits) = bits else { return Ok(None) };
+        let attempt = self.predict(ring, &bits, self.first(), &[])?;
+        let contributions = attempt.contributions(&bits);
+        Ok(Some((attempt, contributions)))
+    }
+
+    /// The error on the best of these rings by formula, as part of the logits' range; `None` when there is none.
+    fn by_formula(&self, rings: &[&Ring], attempt: &Attempt, contributions: &[f64]) -> Option<f64> {
+        // Special primes of the same size leave the most bits.
+        let rings = rings.iter().filter(|ring| ring.excess() == 0);
+        let bits = rings.filter_map(|ring| {
+            let bits = Bits::allocate(self.turns, self.bounds(ring)?, contributions)?;
+            Some(bits.error(contributions))
+        });
+        let least = bits.fold(f64::INFINITY, f64::min);
+        let known: f64 = attempt.precision.variances.iter().sum();
+        (least.is_finite() && known > 0.0)
+            .then(|| attempt.precision.relative * (least / known).sqrt())
+    }
+
     /// The most precise way to run the network on one of `rings`: ways are compared on one sample, the best is run on all.
     fn most_precise(&self, rings: &[&Ring]) -> Result<Option<Attempt>, CompileError> {
         let mut best: Option<(f64, &Ring, Bits)> = None;

@@ -1,15 +1,21 @@
-//! The layout rule of this version: positions by objective and network, baby steps by key-switch cost.
+//! Layouts by cost: positions of a ciphertext, and who lays the first layer's inputs out, are tried; the cheapest within the memory is taken.
 
 use adyton_program::ModelPrivacy;
 
 use super::layout::{Im2col, Layout};
-use super::linear::{Linear, Operands};
+use super::linear::{Linear, Operands, Sketch};
 use super::parameters::Ring;
+use super::work::Work;
 use super::{CompileError, CompileOptions, Objective};
-use crate::network::Network;
+use crate::cost::Shape;
+use crate::network::{Affine, Network};
 
 /// Fewest positions worth a layout: below it nearly all work is key switching.
 const FEWEST_POSITIONS: usize = 16;
+/// Seconds that a byte of inputs counts for: 10 Gbit/s, and as much for hashing and expansion.
+const INPUT_BYTE: f64 = 1.6e-9;
+/// Groups that a run for throughput has: so often a weight is used when it is read.
+const GROUPS: f64 = 4.0;
 
 /// Layout of one affine layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +47,8 @@ pub struct LayerPlan {
 /// Layout parameters of a program.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    /// Seconds of processor time that choosing counted for one sample, or for one group with the objective of least memory.
+    pub seconds: f64,
     /// Positions of a ciphertext, t.
     pub positions: usize,
     /// Lanes of a ciphertext, b.
@@ -49,122 +57,158 @@ pub struct Plan {
     pub layers: Vec<LayerPlan>,
 }
 
+/// One way to lay a network out.
+pub(super) struct Candidate {
+    positions: usize,
+    sketches: Vec<Sketch>,
+}
+
 impl Plan {
-    /// Chooses layouts for a ring.
-    ///
-    /// Positions t, for throughput: with im2col a power of two that covers the rows of a channel; without, the smallest (key switching per
-    /// sample goes with t) whose expanded weights, about m·k/t vectors, fit the memory. For latency as many as shorten the work of one
-    /// sample: with im2col all rows times all taps, without, the first layer's inputs times its outputs (see
-    /// [`Layout::skewed`]), or all slots. At least the logits fit one ciphertext.
+    /// Chooses layouts for a ring: of all positions t from those that hold the logits up to all slots, and of im2col for each channel, for all
+    /// rows together, or not at all, those which take the least time for what the objective counts.
     ///
     /// # Errors
-    /// [`CompileError::TooManyOutputs`], or [`CompileError::Memory`] when no t keeps within the memory.
+    /// [`CompileError::TooManyOutputs`], or [`CompileError::Memory`] when none keeps within the memory.
     pub(super) fn choose(
         network: &Network,
         ring: &Ring,
         options: &CompileOptions<'_>,
-    ) -> Result<(Self, Vec<Linear>), CompileError> {
+    ) -> Result<(Self, Candidate), CompileError> {
         let slots = ring.slots();
         let outputs = network.output_len();
         if outputs > slots {
             return Err(CompileError::TooManyOutputs { outputs, slots });
         }
-        for affine in network.affines() {
-            let mut values = affine
-                .bias
-                .iter()
-                .copied()
-                .chain(affine.matrix.iter_rows().flatten().map(|(_, value)| value));
-            if !values.all(f64::is_finite) {
-                return Err(CompileError::NotFinite("a weight"));
-            }
-        }
-        let latency = options.objective == Objective::Latency;
-        let first = network.affines().next().ok_or(CompileError::TooDeep)?;
-        let squared = network.squared().next().unwrap_or(0);
-        // The results stand in one block: a network of one layer cannot have a block for each channel.
-        let whole = latency || network.affines().count() == 1;
-        let im2col = Im2col::find(&first.matrix, whole)
-            .filter(|im2col| squared.is_multiple_of(im2col.spatial));
-        let wanted = match (&im2col, latency) {
-            (Some(im2col), false) => im2col.spatial,
-            (Some(im2col), true) => im2col.extent(),
-            (None, false) => FEWEST_POSITIONS,
-            (None, true) => {
-                first.matrix.cols().next_power_of_two() * first.matrix.rows().next_power_of_two()
-            }
-        };
-        let fewest = wanted.max(outputs).next_power_of_two().min(slots);
-        let mut needed = u64::MAX;
+        let fewest = FEWEST_POSITIONS.max(outputs).next_power_of_two().min(slots);
         let sizes =
             std::iter::successors(Some(fewest), |t| Some(t * 2)).take_while(|&t| t <= slots);
+        let structures = structures(network);
+        let mut needed = u64::MAX;
+        let mut best: Option<(f64, Self, Candidate)> = None;
         for positions in sizes {
-            let linears = linears(network, im2col.as_ref(), positions, options);
-            let plan = Self::of(network, &linears, im2col.is_some(), slots / positions);
-            let memory = plan.memory(ring, options.privacy);
-            if memory <= options.memory {
-                return Ok((plan, linears));
+            for structure in &structures {
+                let sketches = sketches(network, structure.as_ref(), positions, options);
+                let candidate = Candidate { positions, sketches };
+                let memory = candidate.memory(ring);
+                needed = needed.min(memory);
+                if memory > options.memory {
+                    continue;
+                }
+                let cost = candidate.cost(ring, options);
+                if best.as_ref().is_none_or(|(least, _, _)| cost < *least) {
+                    let plan = candidate.plan(network, slots, cost);
+                    best = Some((cost, plan, candidate));
+                }
             }
-            // More positions mean fewer weights only as long as diagonals become fuller.
-            if memory >= needed {
-                break;
-            }
-            needed = memory;
         }
-        Err(CompileError::Memory { needed, limit: options.memory })
-    }
-
-    fn of(network: &Network, linears: &[Linear], im2col: bool, lanes: usize) -> Self {
-        let positions = linears.first().map_or(1, |linear| linear.input.positions);
-        let layers = network
-            .affines()
-            .zip(linears)
-            .zip(levels(linears))
-            .enumerate()
-            .map(|(index, ((affine, linear), level))| LayerPlan {
-                shape: (affine.matrix.rows(), affine.matrix.cols()),
-                im2col: im2col && index == 0,
-                level,
-                squared: linear.squared,
-                blocks: (linear.input.blocks.len(), linear.output.blocks.len()),
-                periods: (linear.input.period, linear.output.period),
-                products: linear.products(),
-                masks: linear.masks(),
-                babies: linear.babies,
-                giants: linear.giants(),
-                strides: linear.strides.clone(),
-            })
-            .collect();
-        Self { positions, lanes, layers }
+        let (_, plan, candidate) =
+            best.ok_or(CompileError::Memory { needed, limit: options.memory })?;
+        Ok((plan, candidate))
     }
 
     /// Levels at which inputs are rotated: what key switching adds there, it adds at the scale of the inputs.
     pub(super) fn rotating_levels(&self) -> Vec<usize> {
         self.layers.iter().filter(|layer| layer.babies > 1).map(|layer| layer.level).collect()
     }
+}
 
-    /// Bytes of the expanded weights: one polynomial each and, when encrypted, one a mask; eight bytes a residue.
+/// Whether the data owner lays out the first layer's inputs, and how.
+fn structures(network: &Network) -> Vec<Option<Im2col>> {
+    let squared = network.squared().next().unwrap_or(0);
+    let mut structures = vec![None];
+    if let Some(first) = network.affines().next() {
+        // The results stand in one block: a network of one layer cannot have a block for each channel.
+        let ways: &[bool] = if network.affines().count() == 1 { &[true] } else { &[false, true] };
+        for &whole in ways {
+            let found = Im2col::find(&first.matrix, whole)
+                .filter(|im2col| squared.is_multiple_of(im2col.spatial));
+            if found.is_some() && !structures.contains(&found) {
+                structures.push(found);
+            }
+        }
+    }
+    structures
+}
+
+impl Candidate {
+    /// The layers with their weights.
     #[must_use]
-    pub(super) fn memory(&self, ring: &Ring, privacy: ModelPrivacy) -> u64 {
-        let polynomials = |layer: &LayerPlan| match privacy {
-            ModelPrivacy::Encrypted => layer.products + layer.masks,
-            ModelPrivacy::Plain => layer.products,
+    pub(super) fn build(self, network: &Network) -> Vec<Linear> {
+        let layers = network.affines().zip(self.sketches);
+        layers.map(|(affine, sketch)| Linear::new(affine, sketch)).collect()
+    }
+
+    /// Its layers' work at their shapes.
+    fn work<'a>(&'a self, ring: &'a Ring) -> impl Iterator<Item = (Work, Shape)> + 'a {
+        self.sketches.iter().zip(levels(&self.sketches)).map(|(sketch, level)| {
+            let limbs = level + usize::from(ring.base);
+            let (special, digit) = ring.usual_gadget(limbs);
+            (Work::of(sketch), Shape { log_n: ring.log_n, limbs, special, digit })
+        })
+    }
+
+    /// Bytes of the expanded weights: one polynomial each and, when encrypted, one a mask.
+    fn memory(&self, ring: &Ring) -> u64 {
+        let bytes =
+            self.work(ring).map(|(work, shape)| work.weights as f64 * shape.polynomial_bytes());
+        bytes.sum::<f64>() as u64
+    }
+
+    /// Bytes of the input ciphertexts, of which half are drawn from a seed.
+    fn input_bytes(&self, ring: &Ring) -> f64 {
+        let blocks = self.sketches.first().map_or(0, |sketch| sketch.input.blocks.len());
+        let limbs = levels(&self.sketches).first().map_or(0, |top| top + usize::from(ring.base));
+        (blocks * limbs * size_of::<u64>()) as f64 * f64::from(ring.log_n).exp2()
+    }
+
+    /// What the objective counts: seconds for a sample, or bytes.
+    fn cost(&self, ring: &Ring, options: &CompileOptions<'_>) -> f64 {
+        let lanes = (ring.slots() / self.positions) as f64;
+        let seconds = |groups: f64| -> f64 {
+            let layers = self.work(ring);
+            let layers = layers.map(|(work, shape)| work.seconds(shape, &options.units, groups));
+            layers.sum::<f64>() + self.input_bytes(ring) * INPUT_BYTE
         };
-        let limbs: usize = self
-            .layers
-            .iter()
-            .map(|layer| polynomials(layer) * (layer.level + usize::from(ring.base)))
-            .sum();
-        ((limbs * size_of::<u64>()) as u64) << ring.log_n
+        match (options.objective, options.batch) {
+            (Objective::Memory, _) => self.work(ring).map(|(work, shape)| work.bytes(shape)).sum(),
+            (_, Some(batch)) => {
+                let groups = (batch.max(1) as f64 / lanes).ceil();
+                groups * seconds(groups) / batch.max(1) as f64
+            }
+            (Objective::Latency, None) => seconds(1.0),
+            (Objective::Throughput, None) => seconds(GROUPS) / lanes,
+        }
+    }
+
+    fn plan(&self, network: &Network, slots: usize, cost: f64) -> Plan {
+        let layers = network.affines().zip(&self.sketches).zip(levels(&self.sketches));
+        let layer = |((affine, sketch), level): ((&Affine, &Sketch), usize)| {
+            let work = Work::of(sketch);
+            LayerPlan {
+                shape: (affine.matrix.rows(), affine.matrix.cols()),
+                im2col: sketch.is_im2col(),
+                level,
+                squared: sketch.squared,
+                blocks: (sketch.input.blocks.len(), sketch.output.blocks.len()),
+                periods: (sketch.input.period, sketch.output.period),
+                products: sketch.keys.len(),
+                masks: work.products - sketch.keys.len(),
+                babies: sketch.babies,
+                giants: sketch.giants(),
+                strides: sketch.strides(),
+            }
+        };
+        let layers = layers.map(layer).collect();
+        Plan { seconds: cost, positions: self.positions, lanes: slots / self.positions, layers }
     }
 }
 
 /// The level of each layer: the last is at level 0, each layer before takes a level for its own rescale and one for its squares, if any.
-fn levels(linears: &[Linear]) -> Vec<usize> {
-    let before = linears.iter().rev().skip(1);
+fn levels(sketches: &[Sketch]) -> Vec<usize> {
+    let before = sketches.iter().rev().skip(1);
     let mut levels: Vec<usize> = std::iter::once(0)
-        .chain(before.scan(0, |level, linear| {
-            *level += if linear.squared > 0 { 2 } else { 1 };
+        .chain(before.scan(0, |level, sketch| {
+            *level += if sketch.squared > 0 { 2 } else { 1 };
             Some(*level)
         }))
         .collect();
@@ -172,33 +216,48 @@ fn levels(linears: &[Linear]) -> Vec<usize> {
     levels
 }
 
-/// The affine layers in diagonals, the first by im2col where the network has that structure.
-fn linears(
+/// The affine layers in diagonals, the first by im2col where that is asked for.
+fn sketches(
     network: &Network,
     im2col: Option<&Im2col>,
     positions: usize,
     options: &CompileOptions<'_>,
-) -> Vec<Linear> {
+) -> Vec<Sketch> {
     let encrypted = options.privacy == ModelPrivacy::Encrypted;
-    let mut linears: Vec<Linear> = Vec::new();
+    let mut sketches: Vec<Sketch> = Vec::new();
     for (affine, squared) in network.affines().zip(network.squared()) {
-        let linear = match (linears.last(), im2col) {
+        let sketch = match (sketches.last(), im2col) {
             (Some(before), _) => {
                 let operands = Operands { fresh: false, encrypted };
-                Linear::diagonal(affine, squared, &before.output, operands)
+                Sketch::diagonal(affine, squared, &before.output, operands)
             }
-            (None, Some(im2col)) => Linear::aligned(affine, squared, im2col, positions),
+            (None, Some(im2col)) => Sketch::aligned(affine, squared, im2col, positions, encrypted),
             (None, None) => {
-                let (rows, columns) = (affine.matrix.rows(), affine.matrix.cols());
-                let (output, _) = Layout::split(rows, squared, positions);
-                let input = match options.objective {
-                    Objective::Latency => Layout::skewed(columns, positions, output.period),
-                    Objective::Throughput => Layout::sequential(columns, positions),
-                };
-                Linear::diagonal(affine, squared, &input, Operands { fresh: true, encrypted })
+                let operands = Operands { fresh: true, encrypted };
+                first(network, affine, squared, positions, operands)
             }
         };
-        linears.push(linear);
+        sketches.push(sketch);
     }
-    linears
+    sketches
+}
+
+/// A first layer whose inputs stand in order: skewed copies where there is room for them, else a grid, where the shape is one.
+fn first(
+    network: &Network,
+    affine: &Affine,
+    squared: usize,
+    positions: usize,
+    operands: Operands,
+) -> Sketch {
+    let (rows, columns) = (affine.matrix.rows(), affine.matrix.cols());
+    let (output, _) = Layout::split(rows, squared, positions);
+    let skewed = Layout::skewed(columns, positions, output.period);
+    if skewed.reach < skewed.period {
+        return Sketch::diagonal(affine, squared, &skewed, operands);
+    }
+    let slot = network.input_shape.iter().rev().take(2).product();
+    let slot = if columns <= positions || positions.is_multiple_of(slot) { slot } else { 0 };
+    let input = Layout { slot, ..Layout::sequential(columns, positions) };
+    Sketch::diagonal(affine, squared, &input, operands)
 }

@@ -45,12 +45,21 @@ pub enum CompileError {
     #[error("the network is too large")]
     TooLarge,
     /// No ring up to the largest one has room for the levels that the network needs.
-    #[error("{layers} affine layers need a modulus that no ring up to degree 2^{log_n} allows")]
+    #[error(
+        "{layers} affine layers with squares between them, {depth} products one after another, need at least {needed} bits of modulus beside \
+         the special primes; N = 2^{log_n} allows {bound}. What helps: fewer layers that square, linear layers folded together, a smaller range of the results"
+    )]
     NoRoom {
         /// Affine layers of the network.
         layers: usize,
+        /// Products one after another: one for each affine layer, one for each layer of squares.
+        depth: usize,
         /// log2 of the largest degree that was tried.
         log_n: u8,
+        /// Bits of modulus that the fewest useful bits for every scale need.
+        needed: u32,
+        /// Bits that security allows at that degree, special primes included.
+        bound: f64,
     },
     /// The result would not be precise enough after flooding.
     #[error(

@@ -18,6 +18,9 @@ pub(super) struct Layout {
     /// How far to the right an output looks for features at most: a power of two, at most the period. A dense layer finds every feature
     /// within this many positions of some place of each output.
     pub reach: usize,
+    /// Positions from one channel to the next, where features are channels of a grid; 0 where nothing is known of such. A layer that reads
+    /// neighbours on the grid has few diagonals when its outputs keep it: see [`super::spread`].
+    pub slot: usize,
     /// For each block, the feature at each position; `None` holds zero.
     pub blocks: Vec<Vec<Option<u32>>>,
 }
@@ -33,7 +36,7 @@ impl Layout {
                 (0..positions).map(at).collect()
             })
             .collect();
-        Self { positions, period, reach: period, blocks }
+        Self { positions, period, reach: period, slot: 0, blocks }
     }
 
     /// As [`Layout::sequential`], but the features from `first` on begin in a block of their own. All blocks have one period. Also the number of
@@ -57,7 +60,7 @@ impl Layout {
             })
         };
         let blocks: Vec<_> = part(0, first).chain(part(first, rest)).collect();
-        (Self { positions, period, reach: period, blocks }, first.div_ceil(period))
+        (Self { positions, period, reach: period, slot: 0, blocks }, first.div_ceil(period))
     }
 
     /// As [`Layout::sequential`], but every copy of the features begins a little further on than the copy before: an output that stands in
@@ -79,7 +82,22 @@ impl Layout {
             let place = p % period;
             index((place % copy + reach * (place / copy)) % copy, features)
         };
-        Self { positions, period, reach, blocks: vec![(0..positions).map(at).collect()] }
+        Self { positions, period, reach, slot: 0, blocks: vec![(0..positions).map(at).collect()] }
+    }
+
+    /// Whether this feature stands there.
+    #[must_use]
+    pub(super) fn holds(&self, block: usize, position: usize, feature: usize) -> bool {
+        let found = self.blocks.get(block).and_then(|block| block.get(position)).copied().flatten();
+        found.is_some_and(|found| found as usize == feature)
+    }
+
+    /// As [`Layout::places`], within the first period.
+    #[must_use]
+    pub(super) fn homes(&self, features: usize) -> Vec<Vec<(usize, usize)>> {
+        let mut homes = self.places(features);
+        homes.iter_mut().for_each(|places| places.retain(|&(_, position)| position < self.period));
+        homes
     }
 
     /// For each feature below `features`, all its places: block and position, in that order.
@@ -173,7 +191,7 @@ impl Im2col {
                 (0..positions).map(|position| at(chunk, block, position)).collect()
             })
             .collect();
-        Layout { positions, period: folding.period, reach: folding.period, blocks }
+        Layout { positions, period: folding.period, reach: folding.period, slot: 0, blocks }
     }
 
     /// Blocks that the first `rows` outputs fill, which must be whole channels.
@@ -196,7 +214,8 @@ impl Im2col {
                 (0..positions).map(|position| at(channel, chunk, position)).collect()
             })
             .collect();
-        Layout { positions, period: folding.copy, reach: folding.copy, blocks }
+        let (period, slot) = (folding.copy, if folding.chunks == 1 { folding.copy } else { 0 });
+        Layout { positions, period, reach: period, slot, blocks }
     }
 
     /// The weights of output block `output` (as [`Im2col::outputs`] counts) for its input number `block`, and which input block (as

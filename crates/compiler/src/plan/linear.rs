@@ -20,7 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{Im2col, Layout};
-use super::steps::MOST_ROWS;
+use super::spread::spread;
 use crate::network::Affine;
 
 /// Key-switch costs in units of one decomposition into two digits (its forward transforms dominate): the inner product with a
@@ -28,6 +28,8 @@ use crate::network::Affine;
 const INNER_PRODUCT: f64 = 0.25;
 /// The same unit: the mod-down of one hoisted rotation, as many transforms as the decomposition.
 const MOD_DOWN: f64 = 1.0;
+/// The same unit: a product with an encrypted weight.
+const PRODUCT: f64 = 0.15;
 
 /// One product: weight vector, input block, and how far (in positions) that block is rotated before.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +72,99 @@ pub(super) struct Linear {
     pub squared: usize,
 }
 
+/// A layer as it will be laid out, without its weights: enough to tell what it costs.
+#[derive(Clone, Debug)]
+pub(super) struct Sketch {
+    /// Layout of the inputs.
+    pub input: Layout,
+    /// Layout of the outputs.
+    pub output: Layout,
+    /// How many of the output blocks, the first ones, are squared.
+    pub squared: usize,
+    /// Diagonals that are not zero.
+    pub keys: Keys,
+    /// What the inputs are encrypted under.
+    pub operands: Operands,
+    /// Number of baby steps n1.
+    pub babies: usize,
+    /// Whether the inputs are rotated before the products.
+    pub hoisted: bool,
+    im2col: Option<Im2col>,
+}
+
+impl Sketch {
+    /// A first layer by im2col: no shift at all. The first `squared` outputs are squared, which must be whole channels.
+    #[must_use]
+    pub(super) fn aligned(
+        affine: &Affine,
+        squared: usize,
+        im2col: &Im2col,
+        positions: usize,
+        encrypted: bool,
+    ) -> Self {
+        let (input, output) = (im2col.inputs(positions), im2col.outputs(positions));
+        let keys = aligned(affine, im2col, &output).into_keys().collect();
+        let mut sketch = Self {
+            squared: im2col.blocks_of(squared, positions),
+            input,
+            output,
+            keys,
+            operands: Operands { fresh: true, encrypted },
+            babies: 1,
+            hoisted: false,
+            im2col: Some(im2col.clone()),
+        };
+        complete(&mut sketch.keys, &sketch.input, &sketch.output);
+        sketch
+    }
+
+    /// Any layer, its outputs in order or on the grid of its inputs, the first `squared` of them in blocks of their own.
+    #[must_use]
+    pub(super) fn diagonal(
+        affine: &Affine,
+        squared: usize,
+        input: &Layout,
+        operands: Operands,
+    ) -> Self {
+        let weigh = |(output, squared): (Layout, usize)| {
+            let mut keys = keys(affine, input, &output);
+            complete(&mut keys, input, &output);
+            let (cost, babies) = cheapest_split(&keys, operands);
+            // Beside products and key switching, every block is squared, and read by the next layer.
+            let cost = cost + keys.len() as f64 * PRODUCT + output.blocks.len() as f64;
+            let (input, hoisted) = (input.clone(), babies > 1);
+            (cost, Self { input, output, squared, keys, operands, babies, hoisted, im2col: None })
+        };
+        let mut best = weigh(Layout::split(affine.matrix.rows(), squared, input.positions));
+        if let Some(other) = spread(&affine.matrix, input, squared).map(weigh)
+            && other.0 < best.0
+        {
+            best = other;
+        }
+        best.1
+    }
+
+    /// Whether the data owner lays out the inputs.
+    #[must_use]
+    pub(super) fn is_im2col(&self) -> bool {
+        self.im2col.is_some()
+    }
+
+    /// Rotate-and-sum strides in positions.
+    #[must_use]
+    pub(super) fn strides(&self) -> Vec<usize> {
+        strides(&self.input, &self.output)
+    }
+
+    /// Distinct rotations of the sums.
+    #[must_use]
+    pub(super) fn giants(&self) -> usize {
+        let giants: BTreeSet<usize> =
+            self.keys.iter().map(|&(_, shift, _)| shift - shift % self.babies).collect();
+        giants.len()
+    }
+}
+
 /// What the layer's inputs are encrypted under, which decides what rotating them costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Operands {
@@ -79,45 +174,21 @@ pub(super) struct Operands {
     pub encrypted: bool,
 }
 
-/// Diagonals by output block, shift, input block.
-type Diagonals = BTreeMap<(usize, usize, usize), Vec<f64>>;
+/// Output block, shift, input block of a diagonal.
+type Key = (usize, usize, usize);
+type Keys = BTreeSet<Key>;
+type Diagonals = BTreeMap<Key, Vec<f64>>;
 
 impl Linear {
-    /// A first layer by im2col: no shift at all. The first `squared` outputs are squared, which must be whole channels.
+    /// Lays the weights out.
     #[must_use]
-    pub(super) fn aligned(
-        affine: &Affine,
-        squared: usize,
-        im2col: &Im2col,
-        positions: usize,
-    ) -> Self {
-        let (input, output) = (im2col.inputs(positions), im2col.outputs(positions));
-        let mut diagonals = Diagonals::new();
-        for block in 0..output.blocks.len() {
-            for index in 0..im2col.depth(positions) {
-                let (from, weights) = im2col.weights(affine, positions, block, index);
-                if weights.iter().any(|&weight| weight != 0.0) {
-                    diagonals.insert((block, 0, from), weights);
-                }
-            }
-        }
-        let squared = im2col.blocks_of(squared, positions);
-        Self { squared, ..Self::assemble(affine, input, output, diagonals, 1, false) }
-    }
-
-    /// Any layer, outputs in order, the first `squared` of them in blocks of their own.
-    #[must_use]
-    pub(super) fn diagonal(
-        affine: &Affine,
-        squared: usize,
-        input: &Layout,
-        operands: Operands,
-    ) -> Self {
-        let (output, squared) = Layout::split(affine.matrix.rows(), squared, input.positions);
-        let diagonals = diagonals(affine, input, &output);
-        let babies = cheapest_split(&diagonals, operands);
-        let linear = Self::assemble(affine, input.clone(), output, diagonals, babies, babies > 1);
-        Self { squared, ..linear }
+    pub(super) fn new(affine: &Affine, sketch: Sketch) -> Self {
+        let Sketch { input, output, squared, babies, hoisted, im2col, .. } = sketch;
+        let diagonals = match &im2col {
+            Some(im2col) => aligned(affine, im2col, &output),
+            None => diagonals(affine, &input, &output),
+        };
+        Self { squared, ..Self::assemble(affine, input, output, diagonals, babies, hoisted) }
     }
 
     /// Rotations of one input block that the products read, ascending.
@@ -129,34 +200,6 @@ impl Linear {
         babies.into_iter().collect()
     }
 
-    /// Weight vectors of the products, biases not counted.
-    #[must_use]
-    pub(super) fn products(&self) -> usize {
-        self.outputs.iter().flatten().map(|sum| sum.terms.len()).sum()
-    }
-
-    /// Masks of the weight vectors, when encrypted: the rows of a block share them, and so do blocks of one row (see
-    /// [`super::steps`]).
-    #[must_use]
-    pub(super) fn masks(&self) -> usize {
-        let longest = |sums: &Vec<RotatedSum>| {
-            sums.iter().map(|sum| sum.terms.len()).max().unwrap_or_default()
-        };
-        if self.outputs.iter().any(|sums| sums.len() > 1) {
-            self.outputs.iter().map(longest).sum()
-        } else {
-            let rows = self.outputs.len().div_ceil(usize::from(MOST_ROWS));
-            rows * self.outputs.iter().map(longest).max().unwrap_or_default()
-        }
-    }
-
-    /// Distinct rotations of the sums.
-    #[must_use]
-    pub(super) fn giants(&self) -> usize {
-        let giants: BTreeSet<usize> = self.outputs.iter().flatten().map(|sum| sum.giant).collect();
-        giants.len()
-    }
-
     fn assemble(
         affine: &Affine,
         input: Layout,
@@ -166,7 +209,11 @@ impl Linear {
         hoisted: bool,
     ) -> Self {
         let positions = input.positions;
-        complete(&mut diagonals, &input, &output);
+        let mut keys = diagonals.keys().copied().collect();
+        complete(&mut keys, &input, &output);
+        for key in keys {
+            diagonals.entry(key).or_insert_with(|| vec![0.0; positions]);
+        }
         let mut grouped: BTreeMap<(usize, usize), Vec<Term>> = BTreeMap::new();
         for ((to, shift, block), mut weights) in diagonals {
             let baby = shift % babies;
@@ -187,32 +234,86 @@ impl Linear {
                 sum.bias = Some(bias);
             }
         }
-        let strides = std::iter::successors(Some(output.period), |stride| Some(stride * 2))
-            .take_while(|&stride| stride < input.period)
-            .collect();
+        let strides = strides(&input, &output);
         Self { hoisted, babies, outputs, strides, input, output, squared: 0 }
     }
+}
+
+/// Rotate-and-sum strides from the inputs' period to the outputs'.
+fn strides(input: &Layout, output: &Layout) -> Vec<usize> {
+    std::iter::successors(Some(output.period), |stride| Some(stride * 2))
+        .take_while(|&stride| stride < input.period)
+        .collect()
+}
+
+/// The diagonals of a first layer by im2col: no shift at all.
+fn aligned(affine: &Affine, im2col: &Im2col, output: &Layout) -> Diagonals {
+    let mut diagonals = Diagonals::new();
+    for block in 0..output.blocks.len() {
+        for index in 0..im2col.depth(output.positions) {
+            let (from, weights) = im2col.weights(affine, output.positions, block, index);
+            if weights.iter().any(|&weight| weight != 0.0) {
+                diagonals.insert((block, 0, from), weights);
+            }
+        }
+    }
+    diagonals
+}
+
+/// Which diagonals of the layer are not zero, without their weights.
+fn keys(affine: &Affine, input: &Layout, output: &Layout) -> Keys {
+    if input.reach != input.period {
+        return diagonals(affine, input, output).into_keys().collect();
+    }
+    let reach = input.reach.min(output.period);
+    // Everything repeats after a period, so a feature's first place in a block stands for all.
+    let sources = input.homes(affine.matrix.cols());
+    let targets = output.homes(affine.matrix.rows());
+    // As many bits as there could be diagonals: rows times columns over positions.
+    let (rows, columns) = (output.blocks.len(), input.blocks.len());
+    let mut found = vec![false; rows * reach * columns];
+    for (row, targets) in targets.iter().enumerate() {
+        for (column, _) in affine.matrix.row(row) {
+            for &(block, from) in sources.get(column).into_iter().flatten() {
+                for &(to_block, to) in targets {
+                    let shift = (from + input.positions - to) % reach;
+                    let bit = found.get_mut((to_block * reach + shift) * columns + block);
+                    bit.into_iter().for_each(|bit| *bit = true);
+                }
+            }
+        }
+    }
+    let set = found.iter().enumerate().filter(|(_, set)| **set).map(|(index, _)| index);
+    let key = |index| (index / columns / reach, index / columns % reach, index % columns);
+    set.map(key).collect()
 }
 
 /// Every diagonal of the layer that is not zero.
 fn diagonals(affine: &Affine, input: &Layout, output: &Layout) -> Diagonals {
     let positions = input.positions;
     let reach = input.reach.min(output.period);
-    let sources = input.places(affine.matrix.cols());
     let targets = output.places(affine.matrix.rows());
     let mut diagonals = Diagonals::new();
+    let mut put = |key, from: usize, value| {
+        let diagonal = diagonals.entry(key).or_insert_with(|| vec![0.0; positions]);
+        if let Some(weight) = diagonal.get_mut(from) {
+            *weight = value;
+        }
+    };
+    // Where all copies are alike, a feature's first place tells how far to the right each place of an output finds it, if there.
+    let alike = input.reach == input.period;
+    let sources = match alike {
+        true => input.homes(affine.matrix.cols()),
+        false => input.places(affine.matrix.cols()),
+    };
     for (row, targets) in targets.iter().enumerate() {
         for (column, value) in affine.matrix.row(row) {
-            for &(block, from) in sources.get(column).into_iter().flatten() {
+            for &(block, home) in sources.get(column).into_iter().flatten() {
                 for &(to_block, to) in targets {
-                    let shift = (from + positions - to) % positions;
-                    if shift < reach {
-                        let diagonal = diagonals
-                            .entry((to_block, shift, block))
-                            .or_insert_with(|| vec![0.0; positions]);
-                        if let Some(weight) = diagonal.get_mut(from) {
-                            *weight = value;
-                        }
+                    let shift = (home + positions - to) % if alike { reach } else { positions };
+                    let from = (to + shift) % positions;
+                    if shift < reach && input.holds(block, from, column) {
+                        put((to_block, shift, block), from, value);
                     }
                 }
             }
@@ -221,19 +322,16 @@ fn diagonals(affine: &Affine, input: &Layout, output: &Layout) -> Diagonals {
     diagonals
 }
 
-/// Adds zero diagonals where a block of outputs would have no product, or a block of inputs no reader: every value has both.
-fn complete(diagonals: &mut Diagonals, input: &Layout, output: &Layout) {
-    let zero = vec![0.0; input.positions];
-    for block in 0..input.blocks.len() {
-        if !diagonals.keys().any(|&(_, _, from)| from == block) {
-            diagonals.insert((0, 0, block), zero.clone());
-        }
-    }
-    for block in 0..output.blocks.len() {
-        if !diagonals.keys().any(|&(to, _, _)| to == block) {
-            diagonals.insert((block, 0, 0), zero.clone());
-        }
-    }
+/// Adds diagonals, of zeros, where a block of outputs would have no product, or a block of inputs no reader: every value has both.
+fn complete(keys: &mut Keys, input: &Layout, output: &Layout) {
+    let read: BTreeSet<usize> = keys.iter().map(|&(_, _, from)| from).collect();
+    keys.extend(
+        (0..input.blocks.len()).filter(|block| !read.contains(block)).map(|block| (0, 0, block)),
+    );
+    let made: BTreeSet<usize> = keys.iter().map(|&(to, _, _)| to).collect();
+    keys.extend(
+        (0..output.blocks.len()).filter(|block| !made.contains(block)).map(|block| (block, 0, 0)),
+    );
 }
 
 /// The bias of one output block, at positions where each sum of the rotate-and-sum tree meets it exactly once.
@@ -256,28 +354,28 @@ fn bias_vector(
     bias.iter().any(|&value| value != 0.0).then_some(bias)
 }
 
-/// The number of baby steps, a power of two, with the least key switching: for each input block that is rotated one decomposition,
+/// The least key switching and the number of baby steps, a power of two, that needs it: for each input block that is rotated one decomposition,
 /// and an inner product and a mod-down for each rotation; for each sum an inner product for every component that needs a key, and a
 /// decomposition for those that no other sum shares.
-fn cheapest_split(diagonals: &Diagonals, operands: Operands) -> usize {
-    let reach = diagonals.keys().map(|&(_, shift, _)| shift + 1).max().unwrap_or(1);
+fn cheapest_split(keys: &Keys, operands: Operands) -> (f64, usize) {
+    let reach = keys.iter().map(|&(_, shift, _)| shift + 1).max().unwrap_or(1);
     let mut best = (f64::INFINITY, 1);
     for babies in
         std::iter::successors(Some(1usize), |n| Some(n * 2)).take_while(|&n| n < 2 * reach)
     {
-        let cost = split_cost(diagonals, operands, babies);
+        let cost = split_cost(keys, operands, babies);
         if cost < best.0 {
             best = (cost, babies);
         }
     }
-    best.1
+    best
 }
 
-fn split_cost(diagonals: &Diagonals, operands: Operands, babies: usize) -> f64 {
+fn split_cost(keys: &Keys, operands: Operands, babies: usize) -> f64 {
     let mut rotated: BTreeSet<(usize, usize)> = BTreeSet::new();
     let mut sums: BTreeSet<(usize, usize)> = BTreeSet::new();
     let hoisted = babies > 1;
-    for &(to, shift, block) in diagonals.keys() {
+    for &(to, shift, block) in keys {
         let baby = shift % babies;
         // Rotation 0 of a result ciphertext is a copy; of a fresh one it is a key switch.
         if hoisted && (baby > 0 || operands.fresh) {

@@ -78,6 +78,13 @@ impl Ring {
         })
     }
 
+    /// Special primes and primes of a digit at a level of so many primes, where inputs are not rotated.
+    #[must_use]
+    pub(super) fn usual_gadget(&self, limbs: usize) -> (usize, usize) {
+        let gadget = self.gadget(limbs, false);
+        (usize::from(gadget.special_primes), usize::from(gadget.digit_primes))
+    }
+
     /// The digits that take the fewest transforms: `digits·(limbs + special)` decompose one polynomial.
     fn gadget(&self, limbs: usize, rotating: bool) -> Gadget {
         let spare = u8::from(self.spare && rotating);

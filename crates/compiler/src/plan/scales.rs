@@ -106,7 +106,10 @@ impl Bits {
         bounds: Bounds,
         contributions: &Contributions,
     ) -> Option<Self> {
-        let mut best = Self::fewest(turns, bounds)?;
+        let fewest = Self::fewest(turns, bounds)?;
+        let filled = fewest.filled(bounds, contributions).unwrap_or_else(|| fewest.clone());
+        let mut best =
+            if filled.error(contributions) < fewest.error(contributions) { filled } else { fewest };
         let mut least = best.error(contributions);
         while let Some((error, better)) = best
             .neighbours(bounds)
@@ -119,6 +122,33 @@ impl Bits {
             (least, best) = (error, better);
         }
         Some(best)
+    }
+
+    /// All bits given out as if no prime had bounds: then each scale's share of the error is alike. `None` when that breaks a bound.
+    fn filled(&self, bounds: Bounds, contributions: &Contributions) -> Option<Self> {
+        let weights = self.weights.len();
+        let wanted = |knob: usize| {
+            let (layer, part) = match knob.checked_sub(1) {
+                None => (0, Part::Operand),
+                Some(layer) if layer < weights => (layer, Part::Weights),
+                Some(layer) => (layer - weights, Part::Sums),
+            };
+            let variance = contributions.get(Source { layer, part }.index()).copied();
+            variance.unwrap_or(0.0).max(f64::MIN_POSITIVE).log2() / 2.0
+        };
+        let mut bits = self.clone();
+        let mut left = bounds.total.checked_sub(bounds.range)?;
+        // The k-th of n scales gets its part of what is left.
+        let wants: Vec<(usize, f64)> = self.knobs().map(|knob| (knob, wanted(knob))).collect();
+        for (index, &(knob, want)) in wants.iter().enumerate() {
+            let rest = wants.get(index..)?;
+            let mean = rest.iter().map(|(_, want)| want).sum::<f64>() / rest.len() as f64;
+            let given = f64::from(left) / rest.len() as f64 + want - mean;
+            let given = (given.round().max(1.0) as u32).min(left);
+            *bits.knob(knob)? = given;
+            left -= given;
+        }
+        bits.settled(bounds)
     }
 
     /// About the fewest bits that fit; `None` when none do.
@@ -144,6 +174,13 @@ impl Bits {
     /// What becomes of the outputs of each affine layer but the last.
     pub(super) fn turns(&self) -> &[Turn] {
         &self.turns
+    }
+
+    /// Bits of the top level's modulus with the fewest bits for every scale.
+    pub(super) fn least(turns: &Rc<[Turn]>, range: u32) -> u32 {
+        let squared = turns.iter().filter(|turn| **turn != Turn::Passes).count();
+        let scales = u32::try_from(turns.len() + 2 + squared).unwrap_or(u32::MAX);
+        scales.saturating_mul(FEWEST_SCALE_BITS).saturating_add(range)
     }
 
     /// The predicted variance of the result.

@@ -13,7 +13,7 @@ use super::steps::{Part, Skeleton, Source};
 #[derive(Clone, Debug)]
 struct Shadow {
     values: Vec<f64>,
-    /// `variances[source][position]`.
+    /// `variances[source][position]`; empty where a source has left nothing.
     variances: Vec<Vec<f64>>,
 }
 
@@ -117,7 +117,7 @@ impl Runner<'_> {
         let positions = self.positions();
         Shadow {
             values: vec![0.0; positions],
-            variances: vec![vec![0.0; positions]; Source::count(self.layers)],
+            variances: vec![Vec::new(); Source::count(self.layers)],
         }
     }
 
@@ -238,14 +238,28 @@ impl Shadow {
     }
 
     fn add_variance(&mut self, source: Source, variance: f64) {
-        let channel = self.variances.get_mut(source.index());
-        channel.into_iter().flatten().for_each(|v| *v += variance);
+        self.channel(source).iter_mut().for_each(|v| *v += variance);
+    }
+
+    /// A source's variances, to be added to.
+    fn channel(&mut self, source: Source) -> &mut [f64] {
+        let positions = self.values.len();
+        match self.variances.get_mut(source.index()) {
+            Some(channel) => {
+                channel.resize(positions, 0.0);
+                channel
+            }
+            None => &mut [],
+        }
     }
 
     fn add(&mut self, other: &Self) {
         add_to(&mut self.values, &other.values);
         for (channel, other) in self.variances.iter_mut().zip(&other.variances) {
-            add_to(channel, other);
+            if !other.is_empty() {
+                channel.resize(other.len(), 0.0);
+                add_to(channel, other);
+            }
         }
     }
 
@@ -255,14 +269,15 @@ impl Shadow {
             *sum += w * x;
         }
         for (channel, operand) in self.variances.iter_mut().zip(&operand.variances) {
+            if !operand.is_empty() {
+                channel.resize(operand.len(), 0.0);
+            }
             for ((sum, &v), &w) in channel.iter_mut().zip(operand).zip(weights) {
                 *sum += v * (w * w + variance);
             }
         }
-        if let Some(channel) = self.variances.get_mut(source.index()) {
-            for (sum, &x) in channel.iter_mut().zip(&operand.values) {
-                *sum += x * x * variance;
-            }
+        for (sum, &x) in self.channel(source).iter_mut().zip(&operand.values) {
+            *sum += x * x * variance;
         }
     }
 
@@ -270,7 +285,8 @@ impl Shadow {
         let mut rotated = self.clone();
         let by = by % self.values.len().max(1);
         rotated.values.rotate_left(by);
-        rotated.variances.iter_mut().for_each(|channel| channel.rotate_left(by));
+        let channels = rotated.variances.iter_mut().filter(|channel| !channel.is_empty());
+        channels.for_each(|channel| channel.rotate_left(by));
         rotated
     }
 
@@ -285,10 +301,8 @@ impl Shadow {
                 *v *= 4.0 * x * x;
             }
         }
-        if let Some(channel) = squared.variances.get_mut(source.index()) {
-            for (v, total) in channel.iter_mut().zip(totals) {
-                *v += 2.0 * total * total;
-            }
+        for (v, total) in squared.channel(source).iter_mut().zip(totals) {
+            *v += 2.0 * total * total;
         }
         squared
     }

@@ -9,6 +9,8 @@ use adyton_compiler::network::{Affine, Layer, Network, SparseMatrix};
 use adyton_compiler::plan::{Compiled, PackedWeights};
 use adyton_program::{Program, Step};
 
+pub(crate) mod zoo;
+
 /// A small deterministic generator (SplitMix64): test data must be the same on every run.
 pub(crate) struct Random(pub(crate) u64);
 
