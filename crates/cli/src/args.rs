@@ -4,6 +4,7 @@ mod audit;
 #[cfg(feature = "simulated")]
 mod bench;
 mod owners;
+mod planning;
 mod release;
 mod runs;
 mod trust;
@@ -16,10 +17,13 @@ pub(crate) use bench::{
 pub(crate) use owners::{
     Connection, Evidence, EvidenceCommand, Infer, InferOutput, Keygen, Publish,
 };
+pub(crate) use planning::{Planning, SecurityLevel};
 pub(crate) use release::{OutputForm, Release};
 #[cfg(feature = "simulated")]
 pub(crate) use runs::Demo;
-pub(crate) use runs::{Compile, Fitting, Inspect, Measure, Objective, Privacy};
+pub(crate) use runs::{
+    CalibrateMachine, Check, Compile, Fitting, Inspect, Measure, Objective, Plan, Privacy,
+};
 
 pub(crate) use trust::{Answering, Endorsing, Policy, PolicyCommand, PolicyNew, Trust};
 
@@ -53,6 +57,12 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Compile an ONNX network to a program (public) and its packed weights (secret)
     Compile(Compile),
+    /// Whether a network compiles, agrees with its ONNX meaning, and what it will cost
+    Check(Check),
+    /// Plan a network: what each objective would choose, and what that costs
+    Plan(Plan),
+    /// Measure what elementary operations cost on this machine, for predictions and plans
+    CalibrateMachine(CalibrateMachine),
     /// Print what a program, an encrypted object or an evidence file holds
     Inspect(Inspect),
     /// Model owner: register a deployment with an attested enclave and upload the encrypted weights
@@ -94,6 +104,9 @@ impl Command {
             #[cfg(feature = "simulated")]
             Self::Demo(a) => a.json,
             Self::Compile(a) => a.json,
+            Self::Check(a) => a.json,
+            Self::Plan(a) => a.json,
+            Self::CalibrateMachine(a) => a.json,
             Self::Inspect(a) => a.json,
             Self::Publish(a) => a.json,
             Self::Infer(a) => a.json,

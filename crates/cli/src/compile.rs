@@ -1,14 +1,13 @@
 //! `adyton compile`.
 
-use crate::args::{Compile, Objective, Privacy};
+use crate::args::Compile;
 use crate::error::CliError;
 use crate::import::{self, FitReport};
 use crate::process::{self, Usage};
-use crate::{output, program_files, samples, shipped};
+use crate::{output, planning, program_files, shipped};
 use adyton_ckks::{Ciphertext, ResultKey};
 use adyton_compiler::network::Network;
-use adyton_compiler::plan::{self, CompileOptions};
-use adyton_program::{ModelPrivacy, Program, VerifiedProgram};
+use adyton_program::{Program, VerifiedProgram};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -19,7 +18,7 @@ pub(crate) struct CompileReport {
     pub(crate) name: String,
     /// The program's id.
     pub(crate) program: String,
-    /// `latency` or `throughput`.
+    /// `latency`, `throughput` or `memory`.
     pub(crate) objective: String,
     /// `encrypted` or `plain`.
     pub(crate) model_privacy: String,
@@ -59,30 +58,19 @@ pub(crate) struct CompileReport {
 /// Compiles and stores; prints what came of it.
 pub(crate) fn run(args: &Compile) -> Result<(), CliError> {
     let began = Instant::now();
-    let given = given_samples(args)?;
-    let imported = import::network(&args.network, &given, &args.fitting)?;
+    let given = planning::calibration(&args.planning)?;
+    let imported = import::network(&args.network, &given, &args.planning.fitting)?;
     let network = imported.network;
     let calibration = if given.is_empty() { shipped_samples(&network)? } else { given };
-    let options = CompileOptions {
-        objective: match args.objective {
-            Objective::Latency => plan::Objective::Latency,
-            Objective::Throughput => plan::Objective::Throughput,
-        },
-        privacy: match args.model_privacy {
-            Privacy::Encrypted => ModelPrivacy::Encrypted,
-            Privacy::Plain => ModelPrivacy::Plain,
-        },
-        ..CompileOptions::new(&calibration)
-    };
-    let compiled = plan::compile(&network, &options)
+    let compiled = planning::compile(&network, &args.planning, &calibration)?
         .map_err(CliError::part(format!("{} cannot be compiled", args.network.display())))?;
     let (program_path, weights_path) =
         program_files::store(&args.output, &compiled.program, &compiled.weights)?;
     let report = CompileReport {
         name: compiled.program.name.clone(),
         program: adyton_client::hex::encode(&compiled.program.id()),
-        objective: args.objective.as_str().to_owned(),
-        model_privacy: args.model_privacy.as_str().to_owned(),
+        objective: args.planning.objective.as_str().to_owned(),
+        model_privacy: args.planning.model_privacy.as_str().to_owned(),
         log_n: compiled.report.log_n,
         max_log_qp: compiled.report.max_log_qp,
         lanes: compiled.program.input.lanes,
@@ -113,16 +101,8 @@ pub(crate) fn run(args: &Compile) -> Result<(), CliError> {
     ))
 }
 
-/// The samples that `--calibrate` names; none without it.
-fn given_samples(args: &Compile) -> Result<Vec<Vec<f64>>, CliError> {
-    match &args.calibrate {
-        Some(path) => samples::read(std::slice::from_ref(path), None),
-        None => Ok(Vec::new()),
-    }
-}
-
 /// The shipped digits, where they have the right size to measure ranges on.
-fn shipped_samples(network: &Network) -> Result<Vec<Vec<f64>>, CliError> {
+pub(crate) fn shipped_samples(network: &Network) -> Result<Vec<Vec<f64>>, CliError> {
     let digits = shipped::calibration()?;
     if digits.sample_len() == network.input_len() {
         output::note(

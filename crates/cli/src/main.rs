@@ -10,6 +10,8 @@ mod args;
 mod audit;
 #[cfg(feature = "simulated")]
 mod bench;
+mod calibrate;
+mod check;
 mod compile;
 #[cfg(feature = "simulated")]
 mod demo;
@@ -22,6 +24,7 @@ mod machine;
 mod measure;
 mod output;
 mod owner;
+mod planning;
 mod policy;
 mod process;
 mod program_files;
@@ -56,6 +59,9 @@ fn run(command: Command) -> Result<(), CliError> {
         #[cfg(feature = "simulated")]
         Command::Demo(a) => demo::run(&a),
         Command::Compile(a) => compile::run(&a),
+        Command::Check(a) => check::run(&a),
+        Command::Plan(a) => planning::run(&a),
+        Command::CalibrateMachine(a) => calibrate::run(&a),
         Command::Inspect(a) => inspect::run(&a),
         Command::Publish(a) => owner::publish::run(&a),
         Command::Infer(a) => owner::infer::run(&a),

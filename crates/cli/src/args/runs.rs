@@ -1,5 +1,6 @@
-//! Commands that need no other party: demo, compile, inspect.
+//! Commands that need no other party: demo, compile, check, inspect.
 
+use super::planning::Planning;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -19,6 +20,8 @@ pub(crate) enum Objective {
     Latency,
     /// Most samples per second, many samples per ciphertext
     Throughput,
+    /// Least memory for weights and keys on the host
+    Memory,
 }
 
 impl Privacy {
@@ -35,6 +38,7 @@ impl Objective {
         match self {
             Self::Latency => "latency",
             Self::Throughput => "throughput",
+            Self::Memory => "memory",
         }
     }
 }
@@ -110,22 +114,96 @@ pub(crate) struct Compile {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
 
-    /// What the program is laid out for
-    #[arg(long, value_enum, default_value = "throughput")]
-    pub(crate) objective: Objective,
-
-    /// Whether the host sees the weights
-    #[arg(long, value_enum, default_value = "encrypted")]
-    pub(crate) model_privacy: Privacy,
-
-    /// Samples (.npy, idx, images) on which the ranges of activations and outputs are measured
-    #[arg(long, value_name = "FILE")]
-    pub(crate) calibrate: Option<PathBuf>,
-
     #[command(flatten)]
-    pub(crate) fitting: Fitting,
+    pub(crate) planning: Planning,
 
     /// Print the summary as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whether a network compiles, agrees with its ONNX meaning, and what it will cost.
+///
+/// Compiles the network as `adyton compile` does, runs the program in the clear on the samples, and compares with the outputs that --expect names
+/// or, without it, with what the ONNX file says. With --encrypted all four roles run on this machine as in the demo, and results, time and memory
+/// are compared with what was predicted. A network that cannot be compiled is no error: the report says which node is in the way.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton check net.onnx --samples x.npy                        compiles it, runs the program in the clear
+  adyton check net.onnx --samples x.npy --expect y.npy         against outputs of your own
+  adyton check net.onnx --samples x.npy --encrypted            runs enclave, host and owners here
+  adyton check net.onnx --samples x.npy --json                 for machines (docs/check-json.md)")]
+pub(crate) struct Check {
+    /// The network, as PyTorch exports it
+    #[arg(value_name = "NET.onnx")]
+    pub(crate) network: PathBuf,
+
+    /// Samples (.npy, idx, images) to run; without --calibrate, ranges are measured on them too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) samples: PathBuf,
+
+    /// Outputs for the samples, one row each (.npy)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expect: Option<PathBuf>,
+
+    /// Run all roles on this machine, with encryption
+    #[arg(long)]
+    pub(crate) encrypted: bool,
+
+    /// Threads that the host evaluates with [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) planning: Planning,
+
+    /// Print the report as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Measure what elementary operations cost on this machine, for predictions and plans.
+///
+/// Some seconds on one thread, best with nothing else running. The costs are kept in a file that `compile`, `check`, `plan` and `inspect` read.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton calibrate-machine                  measures and keeps the costs for this user
+  adyton calibrate-machine -o host.json     writes them there: `adyton compile --machine host.json` on another machine")]
+pub(crate) struct CalibrateMachine {
+    /// Where to write [default: adyton/machine.json in the user's configuration directory]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Print the costs as one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Plan a network without compiling its weights: what each objective would choose.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  adyton plan net.onnx --calibrate samples.npy              the plan for throughput
+  adyton plan net.onnx --calibrate samples.npy --compare    latency, throughput and memory side by side")]
+pub(crate) struct Plan {
+    /// The network, as PyTorch exports it
+    #[arg(value_name = "NET.onnx")]
+    pub(crate) network: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) planning: Planning,
+
+    /// Plans for all objectives side by side
+    #[arg(long)]
+    pub(crate) compare: bool,
+
+    /// Threads of the host [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+
+    /// Print as one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }

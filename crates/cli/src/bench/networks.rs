@@ -105,7 +105,7 @@ async fn measure(
     let published = parties.publish(&mut progress).await?;
     let batches: Vec<usize> = match objective {
         Objective::Latency => vec![1],
-        Objective::Throughput => {
+        Objective::Throughput | Objective::Memory => {
             let mut groups =
                 if args.groups.is_empty() { GROUPS.to_vec() } else { args.groups.clone() };
             // Rising, so that the host's peak memory is that of the batch and not of a larger one before it.

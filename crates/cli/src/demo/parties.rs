@@ -132,26 +132,34 @@ impl Parties {
         setup: Setup<'_>,
         progress: &mut Progress,
     ) -> Result<CompileReport, CliError> {
-        progress.begin("model owner: compile the network");
-        let file = format!("{}.onnx", setup.network.name);
-        let onnx = self.directory.join("model-owner").join(&file);
-        std::fs::write(&onnx, setup.network.onnx).map_err(CliError::file("write", &onnx))?;
         let calibration: Vec<Vec<f64>> =
             shipped::calibration()?.iter().map(<[f64]>::to_vec).collect();
-        samples::write_npy(&self.directory.join("model-owner").join(CALIBRATION), &calibration)?;
-        let arguments = strings(&[
-            "compile",
-            &file,
-            "-o",
-            COMPILED,
-            "--calibrate",
-            CALIBRATION,
+        let options = strings(&[
             "--objective",
             setup.objective.as_str(),
             "--model-privacy",
             setup.privacy.as_str(),
-            "--json",
         ]);
+        let Shipped { name, onnx, .. } = setup.network;
+        self.compile_file((name, onnx), &calibration, &options, progress).await
+    }
+
+    /// The model owner compiles an ONNX file of this name.
+    pub(crate) async fn compile_file(
+        &mut self,
+        (name, onnx): (&str, &[u8]),
+        calibration: &[Vec<f64>],
+        options: &[String],
+        progress: &mut Progress,
+    ) -> Result<CompileReport, CliError> {
+        progress.begin("model owner: compile the network");
+        let file = format!("{name}.onnx");
+        let path = self.directory.join("model-owner").join(&file);
+        std::fs::write(&path, onnx).map_err(CliError::file("write", &path))?;
+        samples::write_npy(&self.directory.join("model-owner").join(CALIBRATION), calibration)?;
+        let arguments =
+            strings(&["compile", &file, "-o", COMPILED, "--calibrate", CALIBRATION, "--json"]);
+        let arguments = [arguments, options.to_vec()].concat();
         self.owner("compile", "model-owner", &arguments, progress).await
     }
 

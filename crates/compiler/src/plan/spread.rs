@@ -145,7 +145,7 @@ fn places(
     let mut taken: BTreeSet<Place> = BTreeSet::new();
     for row in order {
         let read: Vec<Place> = taps[row].iter().filter_map(home).collect();
-        let Some(&(block, first)) = read.first() else { return None };
+        let &(block, first) = read.first()?;
         let to = if own { block } else { 0 };
         let distance = |from: usize, place: usize| (from + period - place % period) % period;
         let new = |place: usize| {

@@ -6,6 +6,11 @@ use super::linear::Sketch;
 use super::steps::MOST_ROWS;
 use crate::cost::{Shape, UnitCosts};
 
+/// A block of inputs and its rotation before the products, the rotation first.
+type Operand = (usize, usize);
+/// By output block and rotation of the sum, its operands.
+type Sums = BTreeMap<(usize, usize), Vec<Operand>>;
+
 /// What one group of samples takes in a layer: numbers of operations on whole polynomials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Work {
@@ -32,36 +37,22 @@ impl Work {
         let Sketch { keys, operands, babies, .. } = sketch;
         let (fresh, encrypted) = (operands.fresh, operands.encrypted);
         let mut rotated: BTreeSet<(usize, usize)> = BTreeSet::new();
-        let mut sums: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        let mut sums = Sums::new();
         for &(to, shift, block) in keys {
             let baby = shift % babies;
             // Rotation 0 of a result ciphertext is a copy; of a fresh one it is a key switch.
             if sketch.hoisted && (baby > 0 || fresh) {
                 rotated.insert((block, baby));
             }
-            *sums.entry((to, shift - baby)).or_default() += 1;
+            sums.entry((to, shift - baby)).or_default().push((baby, block));
         }
         let blocks: BTreeSet<usize> = rotated.iter().map(|&(block, _)| block).collect();
-        let mut longest: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-        for (&(to, _), &terms) in &sums {
-            let (rows, most) = longest.entry(to).or_default();
-            *rows += 1;
-            *most = terms.max(*most);
-        }
-        // The rows of a block share masks; where each block has a single row, the blocks share them.
-        let single = longest.values().all(|&(rows, _)| rows == 1);
-        let masks: usize = match (encrypted, single) {
-            (false, _) => 0,
-            (true, false) => longest.values().map(|&(_, most)| most).sum(),
-            (true, true) => {
-                let most = longest.values().map(|&(_, most)| most).max().unwrap_or(0);
-                most * longest.len().div_ceil(usize::from(MOST_ROWS))
-            }
-        };
+        let made: BTreeSet<usize> = sums.keys().map(|&(to, _)| to).collect();
+        let masks = if encrypted { masks(&sums, made.len() == sums.len()) } else { 0 };
         let direct = |giant: usize| giant == 0 && (!fresh || sketch.hoisted);
         let own = sums.keys().filter(|&&(_, giant)| !direct(giant)).count();
-        let (masked, shared) = if encrypted { (2 * sums.len(), 2 * longest.len()) } else { (0, 0) };
-        let strides = sketch.strides().len() * longest.len();
+        let (masked, shared) = if encrypted { (2 * sums.len(), 2 * made.len()) } else { (0, 0) };
+        let strides = sketch.strides().len() * made.len();
         let giants: BTreeSet<usize> = sums.keys().map(|&(_, giant)| giant).collect();
         let babies: BTreeSet<usize> = rotated.iter().map(|&(_, baby)| baby).collect();
         Self {
@@ -69,7 +60,7 @@ impl Work {
             weights: keys.len() + masks,
             decompositions: blocks.len() + own + shared + strides,
             inner: rotated.len() + own + masked + strides,
-            mod_downs: rotated.len() + longest.len() + strides,
+            mod_downs: rotated.len() + made.len() + strides,
             squares: sketch.squared,
             keys: babies.len()
                 + giants.len() * if encrypted { 3 } else { 1 }
@@ -97,4 +88,14 @@ impl Work {
     pub(super) fn bytes(&self, shape: Shape) -> f64 {
         self.weights as f64 * shape.polynomial_bytes() + self.keys as f64 * shape.key_bytes()
     }
+}
+
+/// Masks of a layer's weights: rows with the same operands share them, within an output block, or over all blocks where each is a `single` row.
+fn masks(sums: &Sums, single: bool) -> usize {
+    let mut rows: BTreeMap<(usize, &Vec<Operand>), usize> = BTreeMap::new();
+    for (&(to, _), operands) in sums {
+        *rows.entry((if single { 0 } else { to }, operands)).or_default() += 1;
+    }
+    let most = usize::from(MOST_ROWS);
+    rows.iter().map(|((_, operands), count)| operands.len() * count.div_ceil(most)).sum()
 }

@@ -196,6 +196,7 @@ fn run(
         objective: match objective {
             Objective::Latency => "latency",
             Objective::Throughput => "throughput",
+            Objective::Memory => "memory",
         }
         .to_owned(),
         log_n: parameters.log_n(),
