@@ -1,7 +1,7 @@
 """Random networks: what the import makes of them against onnxruntime.
 
     pip install numpy onnx onnxruntime
-    python testing/onnx-oracle/differential.py [--seeds 0:600] [--keep FOLDER] [--functions]
+    python testing/onnx-oracle/differential.py [--seeds 0:600] [--keep FOLDER] [--store FOLDER] [--functions]
 
 A seed determines a network: its operators, shapes, paddings, weights and operator set. Each is run on three samples by onnxruntime (graph
 optimizations off) and, through `cargo run -p adyton-compiler --example run_models`, by the import's network in f64; the largest
@@ -581,11 +581,29 @@ def run(lines):
     return {l.split("\t")[0]: l.split("\t")[1:] for l in done.stdout.splitlines()}
 
 
+def store(built, folder, target):
+    """Few small networks that hold every operator several times, as the compiler's tests read them: .npy, f32, samples first."""
+    target.mkdir(parents=True, exist_ok=True)
+    wanted, chosen = {}, []
+    size = lambda seed: (folder / f"{seed}.onnx").stat().st_size
+    for seed, operators, _ in sorted(built.values(), key=lambda b: size(b[0]) / len(b[1])):
+        if any(wanted.get(operator, 0) < 4 for operator in operators) and size(seed) < 20_000:
+            chosen.append(seed)
+            for operator in operators:
+                wanted[operator] = wanted.get(operator, 0) + 1
+    for seed in chosen:
+        (target / f"{seed}.onnx").write_bytes((folder / f"{seed}.onnx").read_bytes())
+        for kind, name in (("in", "inputs"), ("expected", "outputs")):
+            np.save(target / f"{seed}.{name}.npy", np.fromfile(folder / f"{seed}.{kind}", "<f8").reshape(3, -1).astype(np.float32))
+    print(f"{len(chosen)} networks stored in {target}")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", default="0:600")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--functions", action="store_true", help="the functions that are fitted, not random networks")
+    parser.add_argument("--store", type=Path, help="put a small choice there, for the compiler's tests")
     args = parser.parse_args()
     first, last = map(int, args.seeds.split(":"))
     folder = args.keep or Path(tempfile.mkdtemp())
@@ -615,6 +633,8 @@ def main():
             worst = max(worst, error)
             for operator in operators:
                 used[operator] = used.get(operator, 0) + 1
+    if args.store:
+        store(built, folder, args.store)
     print(f"{len(built) - failed} of {len(built)} networks agree, the worst to {worst:.1e}")
     print(", ".join(f"{k} {v}" for k, v in sorted(used.items())))
     sys.exit(1 if failed else 0)

@@ -1,7 +1,7 @@
 """The ONNX project's own test cases (in its Python package) against the import; keeps the list of what passes.
 
     pip install numpy onnx
-    python testing/onnx-oracle/node_tests.py [--check]
+    python testing/onnx-oracle/node_tests.py [--check] [--store FOLDER]
 
 A case passes where the import's network gives the expected outputs to 1e-4. What a case feeds as an input but a network stores (weights,
 axes, shapes, bounds) becomes an initializer: all inputs but the first, and where both of a pair are floats of an operator of values
@@ -61,8 +61,24 @@ def variants(case):
         yield name, operator, changed, [inputs[i] for i in kept], outputs
 
 
+def store(folder, cases, verdicts, target):
+    """The smallest cases of each operator that pass without a fit, as the compiler's tests read them."""
+    target.mkdir(parents=True, exist_ok=True)
+    count = {}
+    for path, (name, operator, outputs) in sorted(cases.items(), key=lambda c: Path(c[0] + ".onnx").stat().st_size):
+        if verdicts[name] == "pass" and "expanded" not in name and count.get(operator, 0) < 2:
+            count[operator] = count.get(operator, 0) + 1
+            stem = target / Path(path).name
+            Path(f"{stem}.onnx").write_bytes(Path(path + ".onnx").read_bytes())
+            np.save(f"{stem}.inputs.npy", np.fromfile(path + ".in", "<f8").reshape(1, -1).astype(np.float32))
+            flat = np.concatenate([o.reshape(-1) for o in outputs]).reshape(1, -1).astype(np.float32)
+            np.save(f"{stem}.outputs.npy", flat)
+    print(f"{sum(count.values())} cases of {len(count)} operators stored in {target}")
+
+
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--store", type=Path, help="put a small choice there, for the compiler's tests")
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
     folder, lines, cases = Path(tempfile.mkdtemp()), [], {}
@@ -102,6 +118,8 @@ def main():
             verdicts[name] = f"pass{fitted}"
         if verdicts[name].startswith("WRONG"):
             wrong.append(name)
+    if args.store:
+        store(folder, cases, verdicts, args.store)
     shutil.rmtree(folder)
     text = "".join(f"{name}\t{verdict}\n" for name, verdict in sorted(verdicts.items()))
     passed = sum(verdict.startswith("pass") for verdict in verdicts.values())

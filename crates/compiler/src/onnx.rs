@@ -50,7 +50,7 @@ pub const OLDEST_OPSET: i64 = 7;
 /// Newest version of ONNX's own operator set that is read: the last one whose operators were checked against this import.
 pub const NEWEST_OPSET: i64 = 28;
 
-/// The operators that can be imported. `Ceil`, `Equal`, `Floor`, `Range`, `ReduceProd` and `Shape` work on constants alone, which
+/// The operators that can be imported. `Ceil`, `Equal`, `Floor`, `Range` and `Shape` work on constants alone, which
 /// is what exporters use them for when they compute a shape.
 pub fn supported_operators() -> impl Iterator<Item = &'static str> {
     graph::operator_names()

@@ -47,6 +47,15 @@ pub(crate) struct Stage {
     passed: HashMap<usize, usize>,
 }
 
+impl Stage {
+    /// Forgets what only further nodes would look up, so that the blocks alone hold their maps.
+    pub(crate) fn settle(&mut self) {
+        self.squares.clear();
+        self.passes.clear();
+        self.samples.clear();
+    }
+}
+
 /// What the import of one model has come to.
 pub(crate) struct Context<'a> {
     pub(crate) options: &'a ImportOptions<'a>,
@@ -261,7 +270,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn applied(&mut self, pending: &Pending) -> Result<Activation, NodeError> {
+    pub(crate) fn applied(&mut self, pending: &Pending) -> Result<Activation, NodeError> {
         if let Some(done) = pending.forced.get() {
             return Ok(done.reshaped(pending.base.dims.clone()));
         }
@@ -340,4 +349,65 @@ fn expect_some(dims: &[usize]) -> Result<usize, NodeError> {
 fn expect_weights(count: usize) -> Result<(), NodeError> {
     let limit = MAX_LAYER_WEIGHTS;
     if count <= limit { Ok(()) } else { Err(NodeError::TooLarge { what: "weights", limit }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(inputs: usize) -> (Context<'static>, Activation) {
+        static OPTIONS: std::sync::OnceLock<ImportOptions<'static>> = std::sync::OnceLock::new();
+        let context = Context::new(OPTIONS.get_or_init(ImportOptions::default), inputs);
+        (context, Activation::part(vec![1, inputs], inputs, 0).unwrap())
+    }
+
+    /// A dense map with made-up weights.
+    fn dense(context: &mut Context<'_>, x: &Activation, outputs: usize) -> Activation {
+        let (inputs, weight) = (x.len(), |i: usize, j: usize| 1.0 + ((3 * i + j) % 7) as f64);
+        let rows = (0..outputs).map(|i| (0..inputs).map(|j| (j, weight(i, j))).collect());
+        context.linear(x, vec![1, outputs], inputs * outputs, rows, None).unwrap()
+    }
+
+    #[test]
+    fn a_branch_passes_as_rows_or_values_whichever_are_fewer() {
+        let (mut narrow, x) = context(10);
+        let few = dense(&mut narrow, &x, 3);
+        assert_eq!(narrow.lifted(&few).unwrap().stage, 1);
+        assert_eq!(narrow.stages[1].len, 3);
+        // Again, or under another shape: nothing new.
+        let again = narrow.lifted(&few.reshaped(vec![3])).unwrap();
+        assert_eq!((again.dims, narrow.stages[1].len), (vec![3], 3));
+
+        let (mut wide, x) = context(3);
+        let many = dense(&mut wide, &x, 10);
+        let lifted = wide.lifted(&many).unwrap();
+        assert_eq!((wide.stages[1].len, lifted.map.matrix.nonzeros()), (3, 30));
+        // The values themselves are there already.
+        wide.lifted(&x).unwrap();
+        assert_eq!(wide.stages[1].len, 3);
+    }
+
+    #[test]
+    fn equal_squares_are_made_once_and_branches_meet_at_the_later_stage() {
+        let (mut context, x) = context(4);
+        let square = context.square(&x).unwrap();
+        assert!(context.square(&x).unwrap().same_as(&square));
+        let fourth = context.square(&square).unwrap();
+        let sum = context.plus(&fourth, -1.0, &x).unwrap();
+        assert_eq!(sum.stage, 2);
+        let lengths: Vec<usize> = context.stages.iter().map(|stage| stage.len).collect();
+        assert_eq!(lengths, [4, 8, 8]);
+    }
+
+    #[test]
+    fn a_bottleneck_stays_factored() {
+        let (mut context, x) = context(600);
+        let narrow = dense(&mut context, &x, 10);
+        let wide = dense(&mut context, &narrow, 600);
+        assert_eq!((wide.stage, wide.map.matrix.nonzeros()), (1, 6000));
+        assert!(context.stages[1].blocks.iter().all(|block| !block.squared));
+        // A funnel folds: its product is smaller than its parts.
+        let funnel = dense(&mut context, &narrow, 5);
+        assert_eq!((funnel.stage, funnel.map.matrix.nonzeros()), (0, 3000));
+    }
 }

@@ -116,6 +116,22 @@ impl Expression {
         }
     }
 
+    /// The u of a function that is sigmoid(u), or 1 − sigmoid(u) = sigmoid(−u).
+    pub(crate) fn within_sigmoid(&self) -> Option<Rc<Self>> {
+        let is = |expression: &Self, value: f64| matches!(expression, Self::Constant(values) if values.iter().all(|&v| v == value));
+        match self {
+            Self::Of(Function::Sigmoid, inner) => Some(Rc::clone(inner)),
+            Self::Sum(one, negative) if is(one, 1.0) => match &**negative {
+                Self::Product(minus, function) if is(minus, -1.0) => match &**function {
+                    Self::Of(Function::Sigmoid, inner) => Some(Self::product(minus, inner)),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The coefficients, where it is a polynomial.
     pub(crate) fn polynomial(&self) -> Option<Polynomial> {
         match self {

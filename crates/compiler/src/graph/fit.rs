@@ -30,6 +30,9 @@ pub(crate) fn apply(
     expression: &Rc<Expression>,
     node: &(String, String),
 ) -> Result<Activation, NodeError> {
+    if matches!(**expression, Expression::Variable) {
+        return Ok(x.clone());
+    }
     if let Some(polynomial) = expression.polynomial() {
         return evaluate(context, x, Basis::Power, &polynomial);
     }

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::index::axis;
 use super::operators::{Operands, Outcome};
-use super::value::{Formed, Value};
+use super::value::{Activation, Formed, Pending, Value};
 use crate::network::OutputForm;
 use crate::onnx::NodeError;
 
@@ -55,9 +55,35 @@ pub(crate) fn argmax(
         true => result[along] = 1,
         false => drop(result.remove(along)),
     }
-    let logits = context.forced(operands.input(0)?)?;
     let form = OutputForm::ArgMax { classes, stride };
+    // What rises with the logits has its largest value where they have theirs.
+    let logits = match operands.input(0)? {
+        Value::Formed(formed) => match formed.form {
+            OutputForm::Softmax { classes: c, stride: s }
+            | OutputForm::LogSoftmax { classes: c, stride: s }
+                if (c, s) == (classes, stride) =>
+            {
+                formed.logits.clone()
+            }
+            OutputForm::Sigmoid => formed.logits.clone(),
+            _ => return Err(NodeError::Form(formed.operator)),
+        },
+        Value::Pending(pending) => match logits_of_sigmoid(context, pending)? {
+            Some(logits) => logits,
+            None => context.applied(pending)?,
+        },
+        value => context.forced(value)?,
+    };
     Ok(Value::Formed(Formed { logits, form, dims: result, operator: "ArgMax" }).into())
+}
+
+/// What stands within a sigmoid that is the whole function.
+pub(crate) fn logits_of_sigmoid(
+    context: &mut Context<'_>,
+    pending: &Pending,
+) -> Result<Option<Activation>, NodeError> {
+    let Some(inner) = pending.expression.within_sigmoid() else { return Ok(None) };
+    context.applied(&Pending::new(pending.base.clone(), inner, &pending.node)).map(Some)
 }
 
 fn formed(

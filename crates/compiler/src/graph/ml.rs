@@ -169,6 +169,16 @@ pub(crate) fn features(
     operands: &Operands<'_>,
     context: &mut Context<'_>,
 ) -> Result<Outcome, NodeError> {
+    if let (Value::Constant(_), Value::Formed(chosen)) = (operands.input(0)?, operands.input(1)?) {
+        // The label of the largest score, out of the list of labels: read as its number.
+        return match chosen.form {
+            OutputForm::ArgMax { .. } => Ok(Value::Formed(chosen.clone()).into()),
+            _ => Err(NodeError::Form(chosen.operator)),
+        };
+    }
+    if let Value::Formed(formed) = operands.input(0)? {
+        return Err(NodeError::Form(formed.operator));
+    }
     let indices: Tensor = operands.constant(1)?.clone();
     Ok(slices::columns(context, operands.input(0)?, &indices)?.into())
 }

@@ -1,11 +1,15 @@
 //! Operators that join, repeat and rearrange values.
 
+use std::rc::Rc;
+
 use super::constants;
 use super::context::Context;
+use super::expression::Expression;
+use super::function::Function;
 use super::index::{axis, broadcast, broadcast_strides, offsets, strides};
 use super::operators::{Operands, Outcome};
-use super::value::{Activation, Data, Value};
-use super::{product, shape, volume};
+use super::value::{Activation, Data, Pending, Value};
+use super::{forms, product, shape, volume};
 use crate::onnx::{MAX_CONSTANT_VALUES, MAX_RANK, NodeError};
 
 /// Values one after the other along `axis`; constants alone stay a constant.
@@ -67,9 +71,25 @@ pub(crate) fn joined(
     if let Some(tensors) = tensors {
         return Ok(Value::Constant(constants::joined(dims, &tensors, &sources)?));
     }
+    // Sigmoids side by side are the sigmoid of what is side by side: probabilities at the end stay a form.
+    if let Some(pending) = parts.iter().map(|value| sigmoid(value)).collect::<Option<Vec<_>>>() {
+        let logits = pending.iter().map(|pending| forms::logits_of_sigmoid(context, pending));
+        let logits = logits.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+        let base = context.joined(dims, &logits, &sources)?;
+        let function = Expression::of(Function::Sigmoid, &Rc::new(Expression::Variable));
+        return Ok(Value::Pending(Pending::new(base, function, &context.node)));
+    }
     let parts = parts.into_iter().map(|value| context.forced(value));
     let parts = parts.collect::<Result<Vec<Activation>, _>>()?;
     Ok(context.joined(dims, &parts, &sources)?.into())
+}
+
+/// A function that is a sigmoid.
+fn sigmoid(value: &Value) -> Option<&Pending> {
+    match value {
+        Value::Pending(pending) => pending.expression.within_sigmoid().map(|_| pending),
+        _ => None,
+    }
 }
 
 /// The shape that the input and the wanted one broadcast to.

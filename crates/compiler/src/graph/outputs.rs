@@ -1,12 +1,9 @@
 //! The end of the import: outputs side by side, in their forms.
 
-use std::rc::Rc;
-
-use super::context::Context;
+use super::context::{Context, Stage};
 use super::emit;
-use super::expression::Expression;
-use super::function::Function;
-use super::value::{Activation, Pending, Value};
+use super::forms;
+use super::value::{Activation, Value};
 use crate::network::{Input, Layer, Network, Output, OutputForm};
 use crate::onnx::{ImportError, ImportOptions, Imported};
 
@@ -53,7 +50,9 @@ pub(crate) fn finish(
         _ => context.joined(vec![sources.len()], &parts, &sources).map_err(failed)?,
     };
     drop(parts);
-    let layers = emit::layers(&context.stages, &output)?;
+    let Context { mut stages, fits, .. } = context;
+    stages.iter_mut().for_each(Stage::settle);
+    let layers = emit::layers(stages, output)?;
     let empty = |layer: &Layer| match layer {
         Layer::Affine(affine) => affine.matrix.rows() == 0 || affine.matrix.nonzeros() == 0,
         Layer::Square { .. } => false,
@@ -67,7 +66,7 @@ pub(crate) fn finish(
         all => vec![all.iter().map(|input| input.shape.iter().product::<usize>()).sum()],
     };
     let network = Network::new(name, shape, layers)?.with_ports(inputs, described)?;
-    Ok(Imported { network, fits: context.fits })
+    Ok(Imported { network, fits })
 }
 
 /// An output's logits and form. A sigmoid at the very end is a form, as a softmax is.
@@ -81,13 +80,12 @@ fn read(
     let (logits, form) = match value {
         Value::Constant(_) => return Err(constant()),
         Value::Formed(formed) => (formed.logits.clone(), formed.form),
-        Value::Pending(pending) => match &*pending.expression {
-            Expression::Of(Function::Sigmoid, inner) => {
-                let inner = Pending::new(pending.base.clone(), Rc::clone(inner), &pending.node);
-                (context.forced(&Value::Pending(inner)).map_err(failed)?, OutputForm::Sigmoid)
+        Value::Pending(pending) => {
+            match forms::logits_of_sigmoid(context, pending).map_err(failed)? {
+                Some(logits) => (logits, OutputForm::Sigmoid),
+                None => (context.forced(value).map_err(failed)?, OutputForm::Logits),
             }
-            _ => (context.forced(value).map_err(failed)?, OutputForm::Logits),
-        },
+        }
         Value::Activation(activation) => (activation.clone(), OutputForm::Logits),
     };
     if logits.is_constant() { Err(constant()) } else { Ok((logits, form)) }

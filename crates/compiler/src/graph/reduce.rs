@@ -1,12 +1,15 @@
 //! Sums, means and products over axes.
 
-use super::constants;
 use super::context::Context;
 use super::index::{offsets, strides};
 use super::operators::{Operands, Outcome};
 use super::shape::marked;
 use super::value::{Activation, Data, Tensor, Value};
+use super::{constants, product};
 use crate::onnx::NodeError;
+
+/// Most factors of a product of activations.
+const MAX_FACTORS: usize = 16;
 
 /// Where a reduction's values come from: for each result, and from there on.
 struct Reduction {
@@ -117,14 +120,43 @@ pub(crate) fn sum_square(
     Ok(reduction.linear(context, &square, 1.0)?.into())
 }
 
-/// The product of constants, as exporters compute sizes.
+/// The product over some axes; of activations by pairs, so that its depth grows with the logarithm of their number.
 pub(crate) fn product(
     operands: &Operands<'_>,
-    _context: &mut Context<'_>,
+    context: &mut Context<'_>,
 ) -> Result<Outcome, NodeError> {
     let Reduction { dims, begins, window } = Reduction::read(operands, 18)?;
-    let tensor = operands.constant(0)?;
-    Ok(constants::reduced(tensor, dims, &begins, &window, i64::checked_mul, |x, y| x * y)?.into())
+    if let Value::Constant(tensor) = operands.input(0)? {
+        return Ok(constants::reduced(
+            tensor,
+            dims,
+            &begins,
+            &window,
+            i64::checked_mul,
+            |x, y| x * y,
+        )?
+        .into());
+    }
+    let x = operands.activation(0)?;
+    if window.len() > MAX_FACTORS {
+        return Err(NodeError::TooLarge { what: "factors of a product", limit: MAX_FACTORS });
+    }
+    let factor = |context: &mut Context<'_>, step: &usize| {
+        let sources: Vec<(usize, usize)> = begins.iter().map(|begin| (0, begin + step)).collect();
+        context.joined(dims.clone(), std::slice::from_ref(x), &sources)
+    };
+    let factors = window.iter().map(|step| factor(context, step));
+    let mut factors = factors.collect::<Result<Vec<_>, _>>()?;
+    while factors.len() > 1 {
+        let pairs = factors.chunks(2).map(|pair| match pair {
+            [left, right] => product::of(context, left, right),
+            rest => Ok(rest[0].clone()),
+        });
+        factors = pairs.collect::<Result<_, _>>()?;
+    }
+    let product =
+        factors.pop().ok_or(NodeError::Input { index: 0, expected: "of one value or more" })?;
+    Ok(product.into())
 }
 
 /// The mean of each plane.
