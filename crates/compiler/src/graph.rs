@@ -44,7 +44,8 @@ pub(crate) use value::{Data, Tensor, Value};
 
 use crate::network::Input;
 use crate::onnx::{
-    ImportError, ImportOptions, Imported, Model, NodeError, NodeProto, read_tensor, volume,
+    ImportError, ImportOptions, Imported, MAX_HELD_VALUES, Model, NodeError, NodeProto,
+    read_tensor, volume,
 };
 
 /// Turns a checked model into a network in alternating form.
@@ -68,6 +69,7 @@ pub(crate) fn lower(
         uses: needed_names(&model),
         values: HashMap::new(),
         defined: HashSet::new(),
+        held: 0,
         context: Context::new(options, length),
     };
     for tensor in model.initializers {
@@ -122,6 +124,8 @@ struct Graph<'a, 'o> {
     uses: HashMap<&'a str, usize>,
     values: HashMap<&'a str, Value>,
     defined: HashSet<&'a str>,
+    /// Numbers in `values`.
+    held: usize,
     context: Context<'o>,
 }
 
@@ -133,6 +137,10 @@ impl<'a> Graph<'a, '_> {
     fn define(&mut self, name: &'a str, value: Value) -> Result<(), ImportError> {
         if !self.defined.insert(name) {
             return Err(ImportError::Redefined { name: name.to_owned() });
+        }
+        self.held = self.held.saturating_add(value.size());
+        if self.held > MAX_HELD_VALUES {
+            return Err(ImportError::TooLarge { name: name.to_owned() });
         }
         self.values.insert(name, value);
         Ok(())
@@ -149,7 +157,12 @@ impl<'a> Graph<'a, '_> {
     fn used(&mut self, name: &str) -> Option<Value> {
         let left = self.uses.get_mut(name)?;
         *left = left.saturating_sub(1);
-        if *left == 0 { self.values.remove(name) } else { self.values.get(name).cloned() }
+        if *left > 0 {
+            return self.values.get(name).cloned();
+        }
+        let value = self.values.remove(name)?;
+        self.held -= value.size();
+        Some(value)
     }
 
     fn run(&mut self, node: &'a NodeProto, model: &Model<'a>) -> Result<(), ImportError> {
@@ -184,6 +197,8 @@ impl<'a> Graph<'a, '_> {
             }
             let value =
                 values.get(index).ok_or_else(|| failed(NodeError::ExtraOutput(name.clone())))?;
+            // Each number is looked at a few times on the way.
+            self.context.spend(value.size().saturating_mul(4)).map_err(&failed)?;
             if !value.is_finite() {
                 return Err(failed(NodeError::NotFinite));
             }

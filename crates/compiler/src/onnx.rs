@@ -39,8 +39,12 @@ pub const MAX_CONSTANT_VALUES: usize = 1 << 24;
 pub const MAX_ACTIVATION_VALUES: usize = 1 << 20;
 /// Most weights in one layer, as a sparse matrix (16 bytes each).
 pub const MAX_LAYER_WEIGHTS: usize = 1 << 25;
-/// Most multiplications to fold one node into the layer before it.
-pub const MAX_FOLD_MULTIPLICATIONS: usize = 1 << 34;
+/// Most weights of all layers together.
+pub const MAX_NETWORK_WEIGHTS: usize = 1 << 27;
+/// Most numbers in all constants and activations that later nodes still use.
+pub const MAX_HELD_VALUES: usize = 1 << 26;
+/// Most multiplications and numbers written in one import.
+pub const MAX_WORK: usize = 1 << 37;
 /// Most squares in a row.
 pub const MAX_SQUARES: usize = 64;
 /// Most inputs, and most outputs.

@@ -83,6 +83,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("samples", "idx", &[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4])?;
     write("samples", "pgm", b"P5\n2 2\n255\n\x01\x02\x03\x04")?;
     write("onnx", "gemm", &fs::read("crates/compiler/tests/models/gemm.onnx")?)?;
+    for (name, file) in [
+        ("convolution", "random/712"),
+        ("transposed", "random/356"),
+        ("resize", "random/809"),
+        ("einsum", "random/940"),
+        ("polynomial", "random/1493"),
+        ("two_outputs", "random/416"),
+        ("max_pool", "cases/test_maxpool_2d_ceil_output_size_reduce_by_one"),
+        ("classifier", "sklearn/mlp_logistic"),
+        ("logistic", "sklearn/logistic_multinomial"),
+    ] {
+        write("onnx", name, &fs::read(format!("crates/compiler/tests/models/{file}.onnx"))?)?;
+    }
     Ok(())
 }
 

@@ -128,7 +128,21 @@ pub fn framed(data: &[u8]) {
 
 /// ONNX models.
 pub fn onnx(data: &[u8]) {
-    let _ = adyton_compiler::onnx::import("fuzz", data);
+    use adyton_compiler::onnx::{ImportError, ImportOptions, import_with};
+    let whole = ImportOptions { whole_tensors: true, ..ImportOptions::default() };
+    let _ = import_with("fuzz", data, &whole);
+    // A sample without values tells how long one must be.
+    let none = [Vec::new()];
+    let asked = ImportOptions { samples: &none, ..ImportOptions::default() };
+    if let Err(ImportError::Sample { expected: length @ 0..=4096, .. }) =
+        import_with("fuzz", data, &asked)
+    {
+        let samples = [vec![0.5; length], (0..length).map(|i| (i % 7) as f64 - 3.0).collect()];
+        let fitted = ImportOptions { samples: &samples, ..ImportOptions::default() };
+        if let Ok(imported) = import_with("fuzz", data, &fitted) {
+            let _ = imported.network.run(&samples[0]);
+        }
+    }
 }
 
 /// Sample files.

@@ -10,14 +10,16 @@ use super::value::{Activation, Pending, Value};
 use super::{fit, volume};
 use crate::network::{Affine, SparseMatrix};
 use crate::onnx::{
-    Fit, ImportOptions, MAX_ACTIVATION_VALUES, MAX_FOLD_MULTIPLICATIONS, MAX_LAYER_WEIGHTS,
-    MAX_SQUARES, NodeError,
+    Fit, ImportOptions, MAX_ACTIVATION_VALUES, MAX_LAYER_WEIGHTS, MAX_NETWORK_WEIGHTS, MAX_SQUARES,
+    MAX_WORK, NodeError,
 };
 
 /// Most calibration samples that are followed through the network.
 const MAX_SAMPLES: usize = 100;
 /// Fewest weights of a product for which it may pay to stay factored.
 const FACTORED_FROM: usize = 1 << 16;
+/// Most multiplications that folding two maps may take.
+const FOLDED_BELOW: usize = 1 << 34;
 /// A product stays factored where it has this many times the weights of its factors.
 const FACTORED_GAIN: usize = 4;
 
@@ -61,6 +63,9 @@ pub(crate) struct Context<'a> {
     pub(crate) options: &'a ImportOptions<'a>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) fits: Vec<Fit>,
+    /// Weights of all blocks, and what the import has cost so far, in multiplications.
+    weights: usize,
+    work: usize,
     /// The node at work and its operator, for reports.
     pub(crate) node: Rc<(String, String)>,
 }
@@ -70,13 +75,36 @@ impl<'a> Context<'a> {
     pub(crate) fn new(options: &'a ImportOptions<'a>, inputs: usize) -> Self {
         let samples = options.samples.iter().take(MAX_SAMPLES).cloned().collect();
         let stage = Stage { len: inputs, samples, ..Stage::default() };
-        Self { options, stages: vec![stage], fits: Vec::new(), node: Default::default() }
+        Self {
+            options,
+            stages: vec![stage],
+            fits: Vec::new(),
+            weights: 0,
+            work: 0,
+            node: Default::default(),
+        }
+    }
+
+    /// Counts so many multiplications, or numbers written.
+    pub(crate) fn spend(&mut self, work: usize) -> Result<(), NodeError> {
+        self.work = self.work.saturating_add(work);
+        let limit = MAX_WORK;
+        if self.work <= limit {
+            Ok(())
+        } else {
+            Err(NodeError::TooLarge { what: "multiplications in all", limit })
+        }
     }
 
     /// Puts a block into the stage after `stage` and gives its first value's number.
     fn append(&mut self, stage: usize, squared: bool, map: Rc<Affine>) -> Result<usize, NodeError> {
         if stage >= MAX_SQUARES {
             return Err(NodeError::TooLarge { what: "squares in a row", limit: MAX_SQUARES });
+        }
+        self.weights += map.matrix.nonzeros();
+        if self.weights > MAX_NETWORK_WEIGHTS {
+            let limit = MAX_NETWORK_WEIGHTS;
+            return Err(NodeError::TooLarge { what: "weights in all layers", limit });
         }
         if self.stages.len() == stage + 1 {
             self.stages.push(Stage::default());
@@ -251,7 +279,9 @@ impl<'a> Context<'a> {
         let matrix = SparseMatrix::from_rows(x.len(), rows)?;
         let next = Affine::new(matrix, bias.unwrap_or_else(|| vec![0.0; outputs]))?;
         let x =
-            if stays_factored(&next.matrix, &x.map.matrix)? { self.lifted(x)? } else { x.clone() };
+            if stays_factored(&next.matrix, &x.map.matrix) { self.lifted(x)? } else { x.clone() };
+        let (_, multiplications) = next.matrix.product_cost(&x.map.matrix);
+        self.spend(multiplications)?;
         Ok(Activation { dims, stage: x.stage, map: Rc::new(x.map.then(&next)?) })
     }
 
@@ -285,7 +315,12 @@ impl<'a> Context<'a> {
 
     /// What `x` is for each calibration sample.
     pub(crate) fn samples(&mut self, x: &Activation) -> Result<Vec<Vec<f64>>, NodeError> {
+        let count = self.stages.first().map_or(0, |stage| stage.samples.len());
+        self.spend(count * x.map.matrix.nonzeros())?;
         for stage in 1..=x.stage {
+            let blocks = &self.stages[stage].blocks[self.stages[stage].sampled..];
+            let weights: usize = blocks.iter().map(|block| block.map.matrix.nonzeros()).sum();
+            self.spend(count * weights)?;
             let (before, from) = self.stages.split_at_mut(stage);
             let (Some(before), Some(stage)) = (before.last(), from.first_mut()) else { break };
             stage.samples.resize(before.samples.len(), Vec::new());
@@ -314,20 +349,21 @@ fn plain(
 }
 
 /// Whether `next · map` would have so many more weights than the two that a level is well spent on keeping them apart.
-fn stays_factored(next: &SparseMatrix, map: &SparseMatrix) -> Result<bool, NodeError> {
+fn stays_factored(next: &SparseMatrix, map: &SparseMatrix) -> bool {
     if map.nonzeros() <= map.rows() {
         // At most one entry in each row: the product has no more weights than `next`.
-        return Ok(false);
+        return false;
     }
     let (most, multiplications) = next.product_cost(map);
+    if multiplications > FOLDED_BELOW {
+        return true;
+    }
     let apart = next.nonzeros() + map.nonzeros();
     if most < FACTORED_FROM || most <= FACTORED_GAIN * apart {
-        return Ok(false);
+        return false;
     }
     let together = next.product_nonzeros(map, 64);
-    Ok(together > FACTORED_GAIN * apart
-        || together > MAX_LAYER_WEIGHTS
-        || multiplications > MAX_FOLD_MULTIPLICATIONS)
+    together > FACTORED_GAIN * apart || together > MAX_LAYER_WEIGHTS
 }
 
 /// The number of values in an activation of shape `dims`.

@@ -53,6 +53,16 @@ impl Expression {
         }
     }
 
+    /// Numbers in its constants.
+    pub(crate) fn numbers(&self) -> usize {
+        match self {
+            Self::Variable => 0,
+            Self::Constant(values) => values.len(),
+            Self::Sum(left, right) | Self::Product(left, right) => left.numbers() + right.numbers(),
+            Self::Of(_, inner) => inner.numbers(),
+        }
+    }
+
     /// The function's value at `x`, for value `index` of the activation.
     pub(crate) fn at(&self, index: usize, x: f64) -> f64 {
         match self {

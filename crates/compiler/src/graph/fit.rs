@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::context::Context;
-use super::expression::Expression;
+use super::expression::{Expression, MAX_NODES};
 use super::least_squares::{Projection, cell, nodes};
 use super::polynomial::{Basis, evaluate};
 use super::value::{Activation, one_if_same};
@@ -21,7 +21,7 @@ const SYMMETRY: f64 = 1.25;
 /// Coefficients below this part of the largest are rounding.
 const ROUNDING: f64 = 1e-13;
 /// Most different functions in one activation.
-const MAX_FUNCTIONS: usize = 1 << 15;
+const MAX_FUNCTIONS: usize = 1 << 12;
 
 /// The function of each value.
 pub(crate) fn apply(
@@ -71,7 +71,9 @@ impl Group {
             [1, _, spatial @ ..] => spatial.iter().product(),
             _ => 1,
         };
-        let size = if plane * samples.len() >= CHANNEL_SAMPLES { plane } else { x.len() };
+        let channels = x.len() / plane.max(1);
+        let own = plane * samples.len() >= CHANNEL_SAMPLES && channels <= MAX_FUNCTIONS;
+        let size = if own { plane } else { x.len() };
         let ranges = (0..x.len()).step_by(size.max(1)).map(|start| start..start + size);
         let group = |values: Range<usize>| {
             let seen: Vec<f64> =
@@ -121,7 +123,7 @@ struct Fitted {
 
 /// The lowest degree whose largest error is within the budget, or the degree that was asked for.
 fn chosen(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     groups: &[Group],
     expression: &Expression,
 ) -> Result<Fitted, NodeError> {
@@ -136,7 +138,9 @@ fn chosen(
     };
     for degree in degrees {
         let groups = if even && (near || degree > 4) { &symmetric } else { groups };
-        let fitted = fit(groups, expression, degree)?;
+        context.spend(groups.len() * POINTS * degree * degree)?;
+        let (fitted, functions) = fit(groups, expression, degree)?;
+        context.spend(functions * POINTS * (degree + MAX_NODES))?;
         let enough = fitted.report.relative_error <= options.max_error;
         if enough || options.degree.is_some() {
             return Ok(fitted);
@@ -156,8 +160,12 @@ fn is_even_but_linear(group: &Group, expression: &Expression) -> bool {
     nodes.into_iter().all(|x| (odd(x) - slope * x).abs() <= 1e-9 * size)
 }
 
-/// The fit of one degree for every value.
-fn fit(groups: &[Group], expression: &Expression, degree: usize) -> Result<Fitted, NodeError> {
+/// The fit of one degree for every value, and how many functions were looked at.
+fn fit(
+    groups: &[Group],
+    expression: &Expression,
+    degree: usize,
+) -> Result<(Fitted, usize), NodeError> {
     let mut coefficients: Vec<Vec<f64>> = vec![Vec::new(); degree + 1];
     let (mut largest, mut span, mut functions) = (0f64, 0f64, 0);
     let (mut squares, mut weight) = (0.0, 0.0);
@@ -210,12 +218,13 @@ fn fit(groups: &[Group], expression: &Expression, degree: usize) -> Result<Fitte
         relative_error: if span > 0.0 { largest / span } else { 0.0 },
         typical_error: (squares / weight).sqrt(),
     };
-    Ok(Fitted {
+    let fitted = Fitted {
         slopes: spread(groups, |group| 1.0 / group.half()),
         offsets: spread(groups, |group| -group.center() / group.half()),
         coefficients: coefficients.into_iter().map(one_if_same).collect(),
         report,
-    })
+    };
+    Ok((fitted, functions))
 }
 
 /// Which part of the samples lies near each node; symmetric where the range is.

@@ -118,6 +118,17 @@ impl Value {
         }
     }
 
+    /// Numbers that it holds.
+    pub(crate) fn size(&self) -> usize {
+        let map = |x: &Activation| x.map.matrix.nonzeros() + x.len();
+        match self {
+            Self::Constant(tensor) => tensor.len(),
+            Self::Activation(activation) => map(activation),
+            Self::Pending(pending) => map(&pending.base) + pending.expression.numbers(),
+            Self::Formed(formed) => map(&formed.logits),
+        }
+    }
+
     pub(crate) fn is_finite(&self) -> bool {
         let map = match self {
             Self::Constant(tensor) => {

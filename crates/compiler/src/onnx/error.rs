@@ -1,8 +1,8 @@
 //! Why a model was not imported.
 
 use super::{
-    MAX_ACTIVATION_VALUES, MAX_CONSTANT_VALUES, MAX_FILE_BYTES, MAX_NODES, MAX_PORTS, MAX_RANK,
-    NEWEST_OPSET, OLDEST_OPSET,
+    MAX_ACTIVATION_VALUES, MAX_CONSTANT_VALUES, MAX_FILE_BYTES, MAX_HELD_VALUES, MAX_NODES,
+    MAX_PORTS, MAX_RANK, NEWEST_OPSET, OLDEST_OPSET,
 };
 use crate::network::ShapeError;
 
@@ -95,6 +95,12 @@ pub enum ImportError {
         operator: String,
         /// What is wrong with it.
         fault: NodeError,
+    },
+    /// More numbers at once than [`MAX_HELD_VALUES`].
+    #[error("with '{name}' there are more than {MAX_HELD_VALUES} numbers in use at once")]
+    TooLarge {
+        /// The value that is too much.
+        name: String,
     },
     /// An output that is the same whatever the input.
     #[error("output '{name}' does not depend on the input")]
