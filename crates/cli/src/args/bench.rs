@@ -143,6 +143,10 @@ pub(crate) struct BenchCore {
     #[arg(long)]
     pub(crate) no_matrix: bool,
 
+    /// Draw the sums of products below the roofline into this SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
+
     /// Print ratios to this run (the file holds its JSON)
     #[arg(long, value_name = "FILE.json")]
     pub(crate) baseline: Option<PathBuf>,

@@ -11,6 +11,7 @@ use self::matrix::Matrix;
 use self::roofline::{Limits, Needs};
 use self::setting::Setting;
 use self::timing::{Nanoseconds, Timer};
+use super::plot::{self, Panel, Series};
 use crate::args::BenchCore;
 use crate::error::CliError;
 use crate::output::{Table, seconds};
@@ -45,6 +46,10 @@ struct Row {
     groups: usize,
     terms: usize,
     nanoseconds: Nanoseconds,
+    /// Products of residues that it cannot do without, for sums of products; 0 elsewhere.
+    products: f64,
+    /// Bytes that it must read from memory; 0 where operands are in a cache.
+    memory_bytes: f64,
     /// What part of the time the roofline says is needed, for sums of products.
     roofline: Option<f64>,
     /// Fastest round of the portable kernel in this run, divided by this one's.
@@ -127,6 +132,8 @@ impl Bench<'_> {
             groups: shape.groups,
             terms: shape.terms,
             nanoseconds,
+            products: shape.needs.products,
+            memory_bytes: shape.needs.bytes,
             roofline: (floor > 0.0).then(|| floor / nanoseconds.min),
             faster_than_portable: None,
             ratio_to_baseline: None,
@@ -187,6 +194,9 @@ pub(super) fn run(args: &BenchCore) -> Result<(), CliError> {
         results,
         matrix,
     };
+    if let Some(path) = &args.plot {
+        plot::draw(path, &panels(&report))?;
+    }
     if args.json {
         output::json(&report)
     } else {
@@ -216,6 +226,42 @@ fn compare(results: &mut [Row], baseline: Option<&Report>) {
         let before = baseline.and_then(|report| report.results.iter().find(|old| row.same(old)));
         row.ratio_to_baseline = before.map(|old| row.nanoseconds.min / old.nanoseconds.min);
     }
+}
+
+/// Products a nanosecond over products for each byte from memory, below the limits of the machine; what reads no memory stands at the right.
+fn panels(report: &Report) -> Vec<Panel> {
+    const CACHED: f64 = 32.0;
+    let panel = |limits: &Limits| {
+        let peak = 1.0 / limits.product_ns;
+        let roof = (-4..=5).map(|exponent| {
+            let intensity = f64::from(exponent).exp2();
+            (intensity, peak.min(intensity * limits.read_bytes_per_ns))
+        });
+        let mut series =
+            vec![Series { name: "roofline".to_owned(), points: roof.collect(), line: true }];
+        let rows = || report.results.iter().filter(|row| row.setting.kernel == limits.kernel);
+        let mut names: Vec<&str> =
+            rows().filter(|row| row.products > 0.0).map(|row| row.operation.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let point = |row: &Row| {
+                let bytes = row.memory_bytes;
+                let intensity = if bytes > 0.0 { row.products / bytes } else { CACHED };
+                (intensity, row.products / row.nanoseconds.min)
+            };
+            let points = rows().filter(|row| row.operation == name).map(point).collect();
+            series.push(Series { name: name.to_owned(), points, line: false });
+        }
+        Panel {
+            title: format!("sums of products, {}", limits.kernel),
+            x: "products for a byte from memory (right: none)",
+            y: "products a nanosecond",
+            log_y: true,
+            series,
+        }
+    };
+    report.limits.iter().map(panel).collect()
 }
 
 fn render(report: &Report, baseline: Option<&Report>) -> String {
@@ -325,6 +371,8 @@ mod tests {
             groups: 0,
             terms: 0,
             nanoseconds: Nanoseconds { min, median: min },
+            products: 0.0,
+            memory_bytes: 0.0,
             roofline: None,
             faster_than_portable: None,
             ratio_to_baseline: None,

@@ -17,7 +17,7 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(86, 180, 233),
 ];
 
-/// A curve through measured points; `marks` are points alone.
+/// Measured points, with a line through them or without.
 pub(super) struct Series {
     pub(super) name: String,
     pub(super) points: Vec<(f64, f64)>,
