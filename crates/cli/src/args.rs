@@ -9,7 +9,7 @@ mod release;
 mod runs;
 mod trust;
 
-pub(crate) use audit::{Audit, AuditCommand, AuditRun, EnclaveKey};
+pub(crate) use audit::{Audit, AuditCommand, AuditLog, AuditRun, EnclaveKey, Head};
 #[cfg(feature = "simulated")]
 pub(crate) use bench::{
     Bench, BenchCommand, BenchCore, BenchNetworks, BenchScale, KernelChoice, Ring,

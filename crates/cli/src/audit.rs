@@ -1,6 +1,7 @@
 //! `adyton audit`: the auditor, and whoever checks what one found.
 
 mod fetch;
+mod log;
 mod run;
 mod verify;
 
@@ -14,6 +15,7 @@ pub(crate) fn run(args: &Audit) -> Result<(), CliError> {
         AuditCommand::Proof { connection, deployment, output } => {
             verify::fetch(connection, deployment, output)
         }
+        AuditCommand::Log(log) => log::run(log, args.json),
         AuditCommand::Verify { proof, enclave } => verify::run(proof, enclave, args.json),
         AuditCommand::Repeat { proof, connection, enclave, threads } => {
             verify::repeat(proof, connection, enclave, *threads, args.json)

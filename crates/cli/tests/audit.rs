@@ -9,7 +9,7 @@ mod world;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use world::{Ended, PATIENCE, Running, Victim, World, assert_right};
+use world::{Ended, PATIENCE, Random, Running, Victim, World, assert_right};
 
 fn arguments(owned: &[String]) -> Vec<&str> {
     owned.iter().map(String::as_str).collect()
@@ -119,6 +119,91 @@ fn an_honest_host_is_agreed_with_over_kills_of_everybody() {
     assert!(found.iter().all(|found| found["agrees"] == true), "{said}");
 }
 
+impl Audited {
+    /// What a data owner gets of an interrupted command: what it had submitted, or a new prediction.
+    fn settle(&self, session: usize) -> Vec<serde_json::Value> {
+        let report = |ended: Ended| {
+            assert!(ended.status.success(), "{}\n{}", ended.log, self.world.logs());
+            ended.json().unwrap()
+        };
+        if !world::tickets(&self.world.path("data-owner")).is_empty() {
+            let mut collect = self.world.infer(&self.deployment, "data-owner", session);
+            collect.push("--collect".to_owned());
+            let collected = report(self.world.run(&arguments(&collect)))["collected"].take();
+            let collected = collected.as_array().unwrap().clone();
+            collected.iter().for_each(|one| assert_right(&one["logits"]));
+            if !collected.is_empty() {
+                return collected;
+            }
+        }
+        let report = report(self.start_infer(session).end());
+        assert_right(&report["logits"]);
+        vec![report["jobs"][0].clone()]
+    }
+}
+
+/// One of five processes, the auditor among them, is killed at a random moment of a prediction that is audited.
+fn kill_at(moments: usize, seed: u64) {
+    eprintln!("ADYTON_KILL_SEED={seed}");
+    let mut random = Random(seed.max(1));
+    let mut audited = Audited::new();
+    let mut auditor = audited.world.begin(&arguments(&audited.audit_arguments()));
+    let began = Instant::now();
+    assert!(audited.start_infer(0).end().status.success());
+    let length = began.elapsed();
+    let mut jobs = 1;
+    for number in 1..=moments {
+        let mut infer = audited.start_infer(number);
+        let (delay, away) =
+            (random.time(length.mul_f64(1.1)), random.time(Duration::from_millis(400)));
+        std::thread::sleep(delay);
+        let victim = random.below(4);
+        eprintln!("{number}: {victim} after {delay:?}, away for {away:?}");
+        match victim {
+            0 => {
+                auditor.kill();
+                auditor.end();
+                std::thread::sleep(away);
+                auditor = audited.world.begin(&arguments(&audited.audit_arguments()));
+            }
+            1 => audited.world.kill_and_restart(Victim::Enclave, away),
+            2 => audited.world.kill_and_restart(Victim::Host, away),
+            _ => infer.kill(),
+        }
+        let ended = infer.end();
+        jobs += match ended.json() {
+            Some(report) => {
+                assert_right(&report["logits"]);
+                assert_eq!(report["jobs"][0]["audited"], true);
+                1
+            }
+            None => audited.settle(number).len(),
+        };
+    }
+    auditor.kill();
+    auditor.end();
+    // Nothing was released that was not committed to and agreed with, and all that was came to its owner.
+    let evidence = audited.world.path("evidence");
+    let fetched = audited.world.run(&["evidence", "fetch", "-o", &evidence, "--json"]).json();
+    let key = fetched.unwrap()["signing_key"].as_str().unwrap().to_owned();
+    let log =
+        ["audit", "log", "--enclave-key", &key, "--deployment", &audited.deployment, "--json"];
+    let log = audited.world.run(&log).json().unwrap();
+    assert_eq!(log["quarantined"], false);
+    for counted in ["committed", "agreed", "released"] {
+        assert_eq!(log[counted], jobs, "{counted}: {log}");
+    }
+}
+
+#[test]
+#[ignore = "minutes: many moments, other ones each time"]
+fn the_auditor_and_all_others_may_be_killed_at_very_many_moments() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let number = |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().unwrap());
+    let moments = number("ADYTON_KILL_MOMENTS").unwrap_or(100);
+    kill_at(usize::try_from(moments).unwrap(), number("ADYTON_KILL_SEED").unwrap_or(now.as_secs()));
+}
+
 #[test]
 fn a_host_that_alters_a_result_is_convicted_by_a_proof_that_anybody_checks() {
     let mut audited = Audited::new();
@@ -170,6 +255,26 @@ fn a_host_that_alters_a_result_is_convicted_by_a_proof_that_anybody_checks() {
     assert!(next.log.contains("quarantined"), "{}", next.log);
 }
 
+/// The host's log holds the release whose receipt named this head; another head, or another enclave's key, does not fit.
+fn the_log_is_the_enclaves(world: &World, deployment: &str, head: &str) {
+    let evidence = world.path("evidence");
+    let fetched = world.run(&["evidence", "fetch", world.url(), "-o", &evidence, "--json"]);
+    let fetched = fetched.json().unwrap();
+    let key = fetched["signing_key"].as_str().unwrap();
+    let log = |key: &str, head: &str| {
+        let own = ["audit", "log", "--enclave-key", key, "--head", head, "--json"];
+        world.run(&[&own[..], &["--deployment", deployment]].concat())
+    };
+    let report = log(key, head).json().unwrap();
+    assert_eq!((&report["sessions"], &report["released"]), (&1.into(), &1.into()), "{report}");
+    assert_eq!(report["anchored"], report["length"]);
+    assert_eq!(format!("{}:{}", report["length"], report["digest"].as_str().unwrap()), head);
+    let other = "11".repeat(32);
+    assert!(!log(&other, head).status.success());
+    let elsewhere = log(key, &format!("1:{other}"));
+    assert!(elsewhere.log.contains("another history"), "{}", elsewhere.log);
+}
+
 #[test]
 fn canaries_pass_an_honest_host_and_show_a_network_that_is_another() {
     let world = World::new(common::adyton());
@@ -184,6 +289,9 @@ fn canaries_pass_an_honest_host_and_show_a_network_that_is_another() {
     };
     let first = infer(&["--out", &answers]);
     assert!(first.status.success(), "{}", first.log);
+    let text = |name: &str| first.json().unwrap()["jobs"][0][name].to_string();
+    let head = format!("{}:{}", text("audit_length"), text("audit_digest").trim_matches('"'));
+    the_log_is_the_enclaves(&world, &deployment, &head);
     let canaries = ["--canaries", "5", "--canary-inputs", &inputs, "--canary-answers", &answers];
     let second = infer(&canaries);
     assert!(second.status.success(), "{}", second.log);

@@ -110,6 +110,51 @@ fn policies_are_made_explained_and_hashed() {
     assert!(!adyton(scratch.path(), &["policy", "hash", "typo.json"]).status.success());
 }
 
+/// What a policy accepts is refused when its event log does not account for the registers.
+#[test]
+fn an_event_log_must_account_for_the_registers() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = vectors();
+    let (bundle, root) = (folder.join("swtpm/bundle.json"), folder.join("swtpm/ak.pem"));
+    let (bundle, root) = (bundle.to_str().unwrap(), format!("tpm={}", root.to_str().unwrap()));
+    let trust = ["--root", &root, "--at", "2026-11-23T00:00:00Z"];
+    let new = [&["policy", "new", "--from", bundle, "-o", "own.json"][..], &trust].concat();
+    assert!(adyton(scratch.path(), &new).status.success());
+    let verify = |more: &[&str]| {
+        let all = ["evidence", "verify", bundle, "--policy", "own.json", "--json"];
+        adyton(scratch.path(), &[&all[..], &trust, more].concat())
+    };
+    assert!(verify(&[]).status.success());
+    // No log, and a log of SHA-256 without an event: the registers that were extended stand against it.
+    std::fs::write(scratch.path().join("none"), b"no log").unwrap();
+    let none = verify(&["--event-log", "none"]);
+    assert!(!none.status.success() && json(&none)["verdict"] == "refused");
+    let specification = [
+        b"Spec ID Event03\0".as_slice(),
+        &[0; 4],
+        &[0, 2, 0, 2],
+        &1u32.to_le_bytes(),
+        &[0x0B, 0, 32, 0],
+        &[0],
+    ]
+    .concat();
+    let header = [
+        &0u32.to_le_bytes()[..],
+        &3u32.to_le_bytes(),
+        &[0; 20],
+        &(specification.len() as u32).to_le_bytes(),
+        &specification,
+    ]
+    .concat();
+    std::fs::write(scratch.path().join("empty"), header).unwrap();
+    let report = json(&verify(&["--event-log", "empty"]));
+    assert_eq!(report["reasons"][0]["code"], "event-log-mismatch", "{report}");
+    assert_eq!((&report["verdict"], &report["expires_at"]), (&"refused".into(), &Value::Null));
+    let compared = report["event_log"].as_array().unwrap();
+    assert!(compared.iter().any(|one| one["agrees"] == true));
+    assert!(compared.iter().any(|one| one["agrees"] == false));
+}
+
 #[test]
 fn a_release_policy_is_explained_over_its_program() {
     let scratch = tempfile::tempdir().unwrap();

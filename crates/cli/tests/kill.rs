@@ -16,7 +16,7 @@ use adyton_wire::statement::JobStatement;
 use adyton_wire::{ObjectId, Signed};
 use serde_json::Value;
 use world::ledger::{self, Ledger};
-use world::{Ended, Running, Victim, World, assert_right, put_back, tickets};
+use world::{Ended, Random, Running, Victim, World, assert_right, put_back, tickets};
 
 /// The steps of `publish`, as its log names them.
 const PUBLISH: [&str; 4] = [
@@ -35,23 +35,6 @@ const INFER: [&str; 5] = [
 ];
 /// The data owners: two, so that jobs of one wait for those of the other.
 const OWNERS: [&str; 2] = ["data-owner-a", "data-owner-b"];
-
-/// Repeatable randomness: xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % limit.max(1)
-    }
-
-    /// Up to `most`.
-    fn time(&mut self, most: Duration) -> Duration {
-        Duration::from_micros(self.below(u64::try_from(most.as_micros()).unwrap()))
-    }
-}
 
 /// One kill.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! Commands of the auditor.
 
 use super::{Connection, Trust};
+use adyton_wire::statement::AuditHead;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ Examples:
   adyton audit proof --host $URL --deployment $ID -o failed.proof       the proof that a host keeps
   adyton audit verify failed.proof --enclave-key $KEY                   offline
   adyton audit verify failed.proof --evidence evidence.adyton --policy $P
+  adyton audit log --host $URL --enclave-key $KEY --deployment $ID      what the enclave did, by its own chain of digests
   adyton audit repeat failed.proof --host $URL --enclave-key $KEY       a third execution: who was right?
 
 An auditor should run where the host has no say. It needs the same memory and processors as the host, and no secret: it sees
@@ -46,6 +48,8 @@ pub(crate) enum AuditCommand {
         #[arg(short, long, value_name = "FILE", default_value = "failed.proof")]
         output: PathBuf,
     },
+    /// Print the enclave's log of what it did, from the host that keeps it, held against what the enclave signed
+    Log(AuditLog),
     /// Check the proof of a failed audit, offline
     Verify {
         /// The proof
@@ -97,6 +101,41 @@ pub(crate) struct AuditRun {
     pub(crate) threads: Option<u32>,
 }
 
+/// Arguments of `audit log`.
+#[derive(Args, Debug)]
+pub(crate) struct AuditLog {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+
+    #[command(flatten)]
+    pub(crate) enclave: EnclaveKey,
+
+    /// Print this deployment's part alone
+    #[arg(long, value_name = "ID")]
+    pub(crate) deployment: Option<String>,
+
+    /// A place of the log that the enclave signed, LENGTH:DIGEST: of a receipt (`adyton infer --json`: audit_length, audit_digest), or what this
+    /// command printed before; may be repeated
+    #[arg(long = "head", value_name = "LENGTH:DIGEST")]
+    pub(crate) heads: Vec<Head>,
+}
+
+/// Where a log stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head(pub(crate) AuditHead);
+
+impl std::str::FromStr for Head {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORM: &str = "expected LENGTH:DIGEST, a number and 64 hexadecimal digits";
+        let (length, digest) = text.split_once(':').ok_or(FORM)?;
+        let length = length.parse().map_err(|_| FORM)?;
+        let digest = adyton_client::hex::decode(digest).ok_or(FORM)?;
+        Ok(Self(AuditHead { length, digest }))
+    }
+}
+
 /// How the enclave's signing key is known.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EnclaveKey {
@@ -116,5 +155,21 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.01..=86_400.0).contains(&seconds) => Ok(seconds),
         _ => Err("expected seconds from 0.01 to 86400".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_read_whole() {
+        let text = format!("12:{}", "ab".repeat(32));
+        assert_eq!(text.parse(), Ok(Head(AuditHead { length: 12, digest: [0xAB; 32] })));
+        for bad in
+            ["12", "x:00", &text[..20], &format!("{text}00"), &format!(":{}", "ab".repeat(32))]
+        {
+            assert!(bad.parse::<Head>().is_err(), "{bad}");
+        }
     }
 }

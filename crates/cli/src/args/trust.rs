@@ -60,6 +60,10 @@ pub(crate) struct Answering {
     /// Expect this nonce (hex; Nitro)
     #[arg(long, value_name = "HEX", value_parser = hex)]
     pub(crate) nonce: Option<Bytes>,
+
+    /// Demand that this event log (TCG's form: a TPM's `binary_bios_measurements`, a TDX guest's CCEL) account for the registers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event_log: Option<PathBuf>,
 }
 
 /// Make, explain and hash policies of evidence: what an owner accepts of hardware. Explain release policies: what may leave.

@@ -38,7 +38,7 @@ fn read(path: &Path) -> Result<AuditProof, CliError> {
 }
 
 /// The enclave's signing key, from the command line or from evidence that is appraised.
-fn enclave_key(args: &EnclaveKey) -> Result<PublicKey, CliError> {
+pub(super) fn enclave_key(args: &EnclaveKey) -> Result<PublicKey, CliError> {
     if let Some(text) = &args.enclave_key {
         return PublicKey::from_hex(text).map_err(|_| CliError::Argument {
             what: "--enclave-key",
@@ -137,19 +137,24 @@ pub(super) fn run(path: &Path, args: &EnclaveKey, json: bool) -> Result<(), CliE
     Report::new(&verified(&proof, &enclave)?, &enclave).print(json)
 }
 
+/// A deployment's id from the command line.
+pub(super) fn deployment_id(text: &str) -> Result<DeploymentId, CliError> {
+    text.parse::<DeploymentId>().map_err(|error| CliError::Argument {
+        what: "--deployment",
+        value: text.to_owned(),
+        reason: format!(
+            "expected the 64 hexadecimal digits that `adyton publish` printed ({error})"
+        ),
+    })
+}
+
 /// `adyton audit proof`.
 pub(super) fn fetch(
     connection: &Connection,
     deployment: &str,
     path: &Path,
 ) -> Result<(), CliError> {
-    let id = deployment.parse::<DeploymentId>().map_err(|error| CliError::Argument {
-        what: "--deployment",
-        value: deployment.to_owned(),
-        reason: format!(
-            "expected the 64 hexadecimal digits that `adyton publish` printed ({error})"
-        ),
-    })?;
+    let id = deployment_id(deployment)?;
     let proof = block_on(async {
         let host = connect(connection).await?;
         host.audit_proof(&id).await.map_err(CliError::part("the proof cannot be had"))

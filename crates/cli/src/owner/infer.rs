@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::samples;
 use adyton_client::transport::{Host, JobEvent, JobOutcome, TransportError};
 use adyton_client::trust::VerifiedEnclave;
-use adyton_client::{DataOwner, Deployment, Job, Outcome, Session, Written};
+use adyton_client::{DataOwner, Deployment, Job, Outcome, Session, Written, hex};
 use adyton_program::limits::MAX_PROGRAM_BYTES;
 use adyton_rpc::v1::ObjectKind;
 use adyton_rpc::{HostProblem, Problem};
@@ -84,6 +84,9 @@ pub(crate) struct JobReport {
     pub(crate) audited: bool,
     /// Entries of the enclave's audit log after this release.
     pub(crate) audit_length: u64,
+    /// Digest of the last of them, which the receipt signs: `adyton audit log --head LENGTH:DIGEST`.
+    #[serde(default)]
+    pub(crate) audit_digest: String,
 }
 
 /// Runs an inference and prints the result.
@@ -413,6 +416,7 @@ fn job_report(job: &Job, released: &JobOutcome, outcome: &Outcome, wall: Duratio
         ledger_bits: outcome.receipt.bits,
         audited: outcome.receipt.audited,
         audit_length: outcome.receipt.audit.length,
+        audit_digest: hex::encode(&outcome.receipt.audit.digest),
     }
 }
 

@@ -46,6 +46,23 @@ impl Drop for Server {
     }
 }
 
+/// Repeatable randomness: xorshift64*.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % limit.max(1)
+    }
+
+    /// Up to `most`.
+    pub(crate) fn time(&mut self, most: Duration) -> Duration {
+        Duration::from_micros(self.below(u64::try_from(most.as_micros()).unwrap()))
+    }
+}
+
 /// Enclave and host with their folders, and a folder for the owners.
 pub(crate) struct World {
     pub(crate) folder: TempDir,

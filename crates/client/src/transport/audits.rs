@@ -2,8 +2,8 @@
 
 use super::{Host, TransportError};
 use adyton_rpc::v1::{
-    GetAuditProofRequest, GetAuditTaskRequest, GetObjectRequest, JobRef, ListAuditsRequest,
-    SubmitFindingRequest,
+    GetAuditProofRequest, GetAuditRequest, GetAuditTaskRequest, GetObjectRequest, JobRef,
+    ListAuditsRequest, SubmitFindingRequest,
 };
 use adyton_wire::{DeploymentId, JobId, ObjectId, PublicKey, SessionId};
 use std::io::Write;
@@ -90,6 +90,17 @@ impl Host {
         let reply = self.client.clone().get_audit_proof(request).await;
         let reply = reply.map_err(TransportError::status("give the proof"))?.into_inner();
         Ok(Some(Vec::from(reply.proof_message)).filter(|proof| !proof.is_empty()))
+    }
+
+    /// Entries of the enclave's audit log from the one numbered `from` on, joined, as the host stores them; none at its end. The caller
+    /// verifies that they continue the chain.
+    ///
+    /// # Errors
+    /// The host does not answer.
+    pub async fn audit_log(&self, from: u64) -> Result<Vec<u8>, TransportError> {
+        let reply = self.client.clone().get_audit(GetAuditRequest { from }).await;
+        let reply = reply.map_err(TransportError::status("give the enclave's log"))?.into_inner();
+        Ok(reply.entries.concat())
     }
 
     /// Writes an object of at most `limit` bytes to `output`; gives its length. The caller checks the digest.

@@ -7,11 +7,12 @@ use crate::output::{self, Table};
 use crate::owner::trust;
 use adyton_appraise::{
     Accepted, Claims, Expected, Kind, MAX_EVIDENCE, Reason, UnixTime, Verdict, VerifyError,
-    appraise_challenged, recognise, verify,
+    appraise_challenged, eventlog, recognise, verify,
 };
 use adyton_client::ClientError;
 use adyton_client::trust::{AppraisalError, Challenge, Trust};
 use adyton_wire::Nonce;
+use adyton_wire::message::Evidence as WireEvidence;
 use serde::Serialize;
 use std::path::Path;
 
@@ -27,7 +28,21 @@ struct Report {
     expires_at: Option<UnixTime>,
     verified_at: UnixTime,
     policy: String,
+    /// The registers beside the event log's, where one was given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    event_log: Vec<Register>,
 }
+
+/// A register and what an event log says of it.
+#[derive(Serialize)]
+struct Register {
+    register: String,
+    agrees: bool,
+    events: usize,
+}
+
+/// Bytes of an event log, at most.
+const MAX_EVENT_LOG: usize = 1 << 22;
 
 /// Verifies the evidence in `file` and judges it by what the command line demands.
 pub(super) fn run(
@@ -49,10 +64,14 @@ pub(super) fn run(
         expires_at: None,
         verified_at: at,
         policy: hash.to_string(),
+        event_log: Vec::new(),
     };
     match super::opened(file, &bytes)? {
         None => report.judge(&bytes, &trust, answering),
         Some((nonce, evidence)) => report.judge_enclave(nonce, &evidence, &trust, answering)?,
+    }
+    if let Some(path) = &answering.event_log {
+        report.hold_against(&appraisal::read(path, MAX_EVENT_LOG)?);
     }
     if json {
         output::json(&report)?;
@@ -77,7 +96,7 @@ impl Report {
             Ok(claims) => claims,
             Err(error) => return self.proves_nothing(error),
         };
-        let Answering { report_data, nonce } = answering.clone();
+        let Answering { report_data, nonce, .. } = answering.clone();
         match appraise_challenged(&claims, &trust.policy, &Expected { report_data, nonce }, at) {
             Verdict::Accepted(accepted) => self.accept(&accepted),
             Verdict::Refused { reasons } => self.refuse(claims, reasons),
@@ -100,6 +119,9 @@ impl Report {
                     "what `fetch` stored holds the report data and the nonce that it must answer"
                         .to_owned(),
             });
+        }
+        if let Ok(stored) = WireEvidence::decode(evidence) {
+            self.kind = recognise(&stored.evidence).ok().map(|recognised| recognised.kind);
         }
         let refused = |code, sentence: String| Reason {
             code,
@@ -124,6 +146,27 @@ impl Report {
             Err(error) => return Err(CliError::part("the evidence is malformed")(error)),
         }
         Ok(())
+    }
+
+    /// Replays an event log and demands that it give the registers of the claims, where there are any.
+    fn hold_against(&mut self, log: &[u8]) {
+        let Some(claims) = &self.claims else { return };
+        let replayed = eventlog::replay(log).and_then(|replay| {
+            let registers = replay.compare(claims).into_iter();
+            self.event_log = registers
+                .map(|one| Register {
+                    agrees: one.agrees(),
+                    register: one.register,
+                    events: one.events,
+                })
+                .collect();
+            replay.matches(claims)
+        });
+        if let Err(error) = replayed {
+            self.verdict = "refused";
+            self.expires_at = None;
+            self.proves_nothing(error);
+        }
     }
 
     fn proves_nothing(&mut self, error: VerifyError) {
@@ -155,6 +198,13 @@ impl Report {
         out.push_str(&format!("policy {}\n", self.policy));
         for reason in &self.reasons {
             out.push_str(&told("refused", reason));
+        }
+        for Register { register, agrees, events } in &self.event_log {
+            let verdict = if *agrees { "accounts for" } else { "does NOT account for" };
+            out.push_str(&format!(
+                "  event log {verdict} {}, by {events} events\n",
+                printable(register)
+            ));
         }
         for warning in &self.warnings {
             out.push_str(&told("warning", warning));
