@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use adyton_compiler::onnx::{ImportOptions, Imported, import_file_with, import_with};
+use adyton_compiler::onnx::{
+    ImportOptions, Imported, import_file_with, import_with, supported_operators,
+};
 use adyton_samples::Samples;
 
 fn folder(name: &str) -> PathBuf {
@@ -145,6 +147,16 @@ fn fits_tell_what_they_did() {
     let short = ImportOptions { samples: &short, ..ImportOptions::default() };
     let message = import_file_with(stem.with_extension("onnx"), &short).err().unwrap().to_string();
     assert!(message.contains("calibration sample 0 has 3 values; the model takes 30"), "{message}");
+}
+
+#[test]
+fn the_documents_name_every_operator() {
+    let page = include_str!("../../../docs/bring-your-network.md");
+    let words: std::collections::HashSet<&str> =
+        page.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    for operator in supported_operators() {
+        assert!(words.contains(operator), "docs/bring-your-network.md does not name {operator}");
+    }
 }
 
 /// Every model broken in a few places each: refused or imported, never a panic, a hang or a large allocation.
