@@ -1,8 +1,11 @@
 //! `adyton inspect`.
 
+mod levels;
+
 use crate::args::Inspect;
 use crate::error::CliError;
-use crate::{output, owner, program_files};
+use crate::planning::{self, Predicted};
+use crate::{calibrate, output, owner, program_files};
 use adyton_program::bundle::{BundleKind, BundleShape};
 use adyton_program::{Listing, VerifiedProgram};
 use serde::Serialize;
@@ -33,6 +36,9 @@ struct ProgramReport {
     model_bytes: Option<u64>,
     input_bytes: Option<u64>,
     key_bytes: Option<u64>,
+    predicted_cpu_seconds: f64,
+    predicted_peak_mib: f64,
+    levels: Vec<levels::Level>,
 }
 
 /// Prints what a path holds.
@@ -63,8 +69,15 @@ pub(crate) fn run(args: &Inspect) -> Result<(), CliError> {
 
 fn program(path: &Path, args: &Inspect) -> Result<(), CliError> {
     let program = program_files::load_program(path)?;
+    let units = calibrate::units(None)?;
+    let levels = levels::of(&program, &units)?;
+    if let Some(path) = &args.svg {
+        std::fs::write(path, levels::svg(&program, &levels))
+            .map_err(CliError::file("write", path))?;
+    }
+    let predicted = planning::predict(&program, &units, (1, 1))?;
     if args.json {
-        return output::json(&report(&program));
+        return output::json(&report(&program, predicted, levels));
     }
     let listing = Listing(&program).to_string();
     if args.steps {
@@ -77,10 +90,20 @@ fn program(path: &Path, args: &Inspect) -> Result<(), CliError> {
     };
     let head: Vec<&str> = listing.lines().filter(|line| !is_step(line)).collect();
     let steps = program.program().steps.len();
-    output::text(&format!("{}\nsteps       {steps} (--steps lists them)", head.join("\n")))
+    output::text(&format!(
+        "{}\nsteps       {steps} (--steps lists them)\npredicted   one group: {} of processor time, {:.0} MiB on the host\n\n{}",
+        head.join("\n"),
+        output::seconds(predicted.seconds),
+        predicted.peak_mib,
+        levels::table(&levels)
+    ))
 }
 
-fn report(verified: &VerifiedProgram) -> ProgramReport {
+fn report(
+    verified: &VerifiedProgram,
+    predicted: Predicted,
+    levels: Vec<levels::Level>,
+) -> ProgramReport {
     let program = verified.program();
     let size = |shape: Result<BundleShape, _>| shape.ok().map(|s| s.total_len());
     ProgramReport {
@@ -108,6 +131,9 @@ fn report(verified: &VerifiedProgram) -> ProgramReport {
         model_bytes: size(BundleShape::model(verified)),
         input_bytes: size(BundleShape::inputs(verified, 1)),
         key_bytes: size(BundleShape::keys(verified)),
+        predicted_cpu_seconds: predicted.seconds,
+        predicted_peak_mib: predicted.peak_mib,
+        levels,
     }
 }
 

@@ -25,11 +25,11 @@ impl Default for UnitCosts {
     fn default() -> Self {
         Self {
             transform: 0.11e-9,
-            product: 0.45e-9,
-            inner_product: 0.9e-9,
+            product: 0.15e-9,
+            inner_product: 1.8e-9,
             division: 1.0e-9,
-            byte: 0.1e-9,
-            step: 5e-6,
+            byte: 0.045e-9,
+            step: 20e-6,
         }
     }
 }

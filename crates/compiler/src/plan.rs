@@ -288,7 +288,7 @@ struct Search<'a> {
 }
 
 /// How much better than its formula a way may turn out.
-const FORMULA_MARGIN: f64 = 0.5;
+const FORMULA_MARGIN: f64 = 0.6;
 
 impl Search<'_> {
     /// Tries numbers of primes at level 0 and of special primes, cheapest first, until a way is precise enough; otherwise the most precise.
@@ -300,29 +300,34 @@ impl Search<'_> {
     ) -> Result<Result<Attempt, Attempt>, CompileError> {
         let mut closest: Option<Attempt> = None;
         let mut reference: Option<(Attempt, Vec<f64>)> = None;
+        // How much larger errors turned out, over all samples and edges, than the formula says from one sample.
+        let mut excess = 1.0f64;
         for rings in by_base {
             for (special, spare) in key_switching() {
                 let rings: Vec<&Ring> = rings
                     .iter()
                     .filter(|ring| (ring.special, ring.spare) == (special, spare))
                     .collect();
-                if let Some((attempt, contributions)) = &reference {
-                    let hopeless = self.by_formula(&rings, attempt, contributions);
-                    if hopeless.is_none_or(|relative| relative * FORMULA_MARGIN > self.allowed)
-                        && closest.is_some()
-                    {
-                        continue;
-                    }
-                } else {
+                if reference.is_none() {
                     reference = self.reference(&rings)?;
                 }
+                let formula = reference.as_ref().and_then(|(attempt, contributions)| {
+                    self.by_formula(&rings, attempt, contributions)
+                });
+                let Some(formula) = formula else { continue };
+                if closest.is_some() && formula * excess * FORMULA_MARGIN > self.allowed {
+                    continue;
+                }
                 let Some(attempt) = self.most_precise(&rings)? else { continue };
-                if attempt.precision.relative <= self.allowed {
+                let relative = attempt.precision.relative;
+                if relative <= self.allowed {
                     return Ok(Ok(attempt));
                 }
-                let worse =
-                    |closest: &Attempt| attempt.precision.relative < closest.precision.relative;
-                if closest.as_ref().is_none_or(worse) {
+                if relative.is_finite() {
+                    excess = relative / formula;
+                }
+                let closer = |closest: &Attempt| relative < closest.precision.relative;
+                if closest.as_ref().is_none_or(closer) {
                     closest = Some(attempt);
                 }
             }

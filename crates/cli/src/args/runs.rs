@@ -226,6 +226,7 @@ pub(crate) struct Fitting {
 Examples:
   adyton inspect mlp                    a directory that `adyton compile` made
   adyton inspect mlp/program.adyton     parameters, layout, steps, keys, output
+  adyton inspect mlp --svg mlp.svg      a picture of its levels too
   adyton inspect evidence.adyton        what the evidence claims (not verified: see `adyton evidence verify`)")]
 pub(crate) struct Inspect {
     /// A compiled directory, or one file that Adyton wrote
@@ -235,6 +236,10 @@ pub(crate) struct Inspect {
     /// List every step of the program
     #[arg(long)]
     pub(crate) steps: bool,
+
+    /// Write a picture of the program's levels there: steps, scales, keys, predicted time
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
 
     /// Print as one JSON object on standard output
     #[arg(long)]

@@ -106,7 +106,11 @@ impl SparseMatrix {
 
     /// The value at `(row, column)`; zero where nothing is stored.
     pub fn get(&self, row: usize, column: usize) -> f64 {
-        self.row(row).find(|&(at, _)| at == column).map_or(0.0, |(_, value)| value)
+        let start = self.offsets.get(row).copied().unwrap_or(self.values.len());
+        let end = self.offsets.get(row + 1).copied().unwrap_or(start);
+        let columns = self.columns.get(start..end).unwrap_or_default();
+        let place = columns.binary_search(&column).ok();
+        place.and_then(|place| self.values.get(start + place)).copied().unwrap_or(0.0)
     }
 
     /// The transpose.

@@ -263,7 +263,11 @@ fn aligned(affine: &Affine, im2col: &Im2col, output: &Layout) -> Diagonals {
 /// Which diagonals of the layer are not zero, without their weights.
 fn keys(affine: &Affine, input: &Layout, output: &Layout) -> Keys {
     if input.reach != input.period {
-        return diagonals(affine, input, output).into_keys().collect();
+        let mut keys = Keys::new();
+        by_place(affine, input, output, |key, _, _| {
+            keys.insert(key);
+        });
+        return keys;
     }
     let reach = input.reach.min(output.period);
     // Everything repeats after a period, so a feature's first place in a block stands for all.
@@ -291,28 +295,28 @@ fn keys(affine: &Affine, input: &Layout, output: &Layout) -> Keys {
 /// Every diagonal of the layer that is not zero.
 fn diagonals(affine: &Affine, input: &Layout, output: &Layout) -> Diagonals {
     let positions = input.positions;
-    let reach = input.reach.min(output.period);
-    let targets = output.places(affine.matrix.rows());
     let mut diagonals = Diagonals::new();
-    let mut put = |key, from: usize, value| {
+    let mut put = |key: Key, from: usize, value: f64| {
         let diagonal = diagonals.entry(key).or_insert_with(|| vec![0.0; positions]);
         if let Some(weight) = diagonal.get_mut(from) {
             *weight = value;
         }
     };
-    // Where all copies are alike, a feature's first place tells how far to the right each place of an output finds it, if there.
-    let alike = input.reach == input.period;
-    let sources = match alike {
-        true => input.homes(affine.matrix.cols()),
-        false => input.places(affine.matrix.cols()),
-    };
+    if input.reach != input.period {
+        by_place(affine, input, output, put);
+        return diagonals;
+    }
+    // All copies are alike: a feature's first place tells how far to the right each place of an output finds it, if there.
+    let reach = input.reach.min(output.period);
+    let sources = input.homes(affine.matrix.cols());
+    let targets = output.places(affine.matrix.rows());
     for (row, targets) in targets.iter().enumerate() {
         for (column, value) in affine.matrix.row(row) {
             for &(block, home) in sources.get(column).into_iter().flatten() {
                 for &(to_block, to) in targets {
-                    let shift = (home + positions - to) % if alike { reach } else { positions };
+                    let shift = (home + positions - to) % reach;
                     let from = (to + shift) % positions;
-                    if shift < reach && input.holds(block, from, column) {
+                    if input.holds(block, from, column) {
                         put((to_block, shift, block), from, value);
                     }
                 }
@@ -320,6 +324,33 @@ fn diagonals(affine: &Affine, input: &Layout, output: &Layout) -> Diagonals {
         }
     }
     diagonals
+}
+
+/// Goes through all places of outputs and what they find within reach: for skewed inputs, whose reach is short.
+fn by_place(
+    affine: &Affine,
+    input: &Layout,
+    output: &Layout,
+    mut put: impl FnMut(Key, usize, f64),
+) {
+    let positions = input.positions;
+    let reach = input.reach.min(output.period);
+    for (to_block, rows) in output.blocks.iter().enumerate() {
+        for (to, row) in rows.iter().enumerate() {
+            let Some(row) = *row else { continue };
+            for (block, features) in input.blocks.iter().enumerate() {
+                for shift in 0..reach {
+                    let from = (to + shift) % positions;
+                    let column = features.get(from).copied().flatten();
+                    let value =
+                        column.map(|column| affine.matrix.get(row as usize, column as usize));
+                    if let Some(value) = value.filter(|&value| value != 0.0) {
+                        put((to_block, shift, block), from, value);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Adds diagonals, of zeros, where a block of outputs would have no product, or a block of inputs no reader: every value has both.
