@@ -155,8 +155,12 @@ fn quartic(
         return Ok(None);
     }
     let (x, second) = (powers.get(context, log)?, powers.get(context, log + 1)?);
-    let inner = x.scaled(&shift, &[0.0])?;
-    let square = context.plus(&second, 1.0, &inner)?;
+    // The variable is passed once, for the inner square and for what is left over.
+    let later = if is_zero(&shift) { x } else { context.at_stage(&x, second.stage)? };
+    let square = match is_zero(&shift) {
+        true => second.clone(),
+        false => context.plus(&second, 1.0, &later.scaled(&shift, &[0.0])?)?,
+    };
     let square = context.square(&square)?.scaled(q2, &[0.0])?;
     // (h·x)² is h² B2, or h² (B2 + 1) / 2.
     let removed = zip(q2, &zip(&shift, &shift, |h, g| h * g), |a, h| a * h);
@@ -172,7 +176,7 @@ fn quartic(
     let rest = match (is_zero(r1), addend) {
         (true, None) => rest,
         (_, addend) => {
-            let early = added(context, x.scaled(r1, &[0.0])?, addend.clone())?;
+            let early = added(context, later.scaled(r1, &[0.0])?, addend.clone())?;
             context.plus(&rest, 1.0, &early)?
         }
     };
