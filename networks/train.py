@@ -1,6 +1,6 @@
 """Trains the shipped networks on MNIST and exports them to ONNX with PyTorch's own exporter.
 
-    python networks/train.py --data networks/mnist            # all three, into networks/
+    python networks/train.py --data networks/mnist            # all four, into networks/
     python networks/train.py --data networks/mnist --only mlp
 
 `networks/README.md` states what comes out. Every activation is a square, so what homomorphic evaluation must carry grows
@@ -66,11 +66,30 @@ def e2dm():
     )
 
 
+def lenet5():
+    return nn.Sequential(
+        Standardize(),
+        nn.Conv2d(1, 6, kernel_size=5, padding=2),
+        Square(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, kernel_size=5),
+        Square(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        Square(),
+        nn.Linear(120, 84),
+        Square(),
+        nn.Linear(84, 10),
+    )
+
+
 # Builder, epochs, peak learning rate.
 RECIPES = {
     "mlp": (mlp, 40, 2e-3),
     "cryptonets": (cryptonets, 60, 2e-3),
     "e2dm": (e2dm, 60, 2e-3),
+    "lenet5": (lenet5, 20, 1e-3),
 }
 
 
