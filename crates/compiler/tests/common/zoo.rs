@@ -169,12 +169,13 @@ pub(crate) fn logistic(random: &mut Random) -> Network {
     chain(random, "logistic", (1, 1, 30), &[Part::Dense(1)])
 }
 
-/// A multi-layer perceptron of so many layers.
+/// A perceptron of so many layers, whose values shrink: squares of large ones would leave every range.
 pub(crate) fn deep(random: &mut Random, layers: usize, width: usize) -> Network {
-    let mut parts = Vec::new();
-    for _ in 1..layers {
-        parts.extend([Part::Dense(width), Part::Square]);
-    }
-    parts.push(Part::Dense(4));
-    chain(random, "deep", (1, 1, width), &parts)
+    let small = |random: &mut Random| {
+        let affine = dense(random, width, width);
+        let scale = Affine::new(SparseMatrix::diagonal(&vec![0.2; width]), vec![0.0; width]);
+        affine.then(&scale.unwrap()).unwrap()
+    };
+    let affines = (0..layers).map(|_| small(random)).collect();
+    super::network("deep", &[width], affines)
 }
