@@ -217,10 +217,10 @@ fn shared(left: &Value, right: &Value) -> Result<Option<Shared>, NodeError> {
         }
         (None, Some((base, right))) => constant_in(&base, left, 0)?.map(|left| (base, left, right)),
         (Some((one, left)), Some((other, right))) => {
-            if let Some(line) = one.line_of(&other) {
+            if let Some(line) = one.line_of(&other).filter(is_tame) {
                 Some((other, left.substituted(&line_expression(line)), right))
             } else {
-                let line = other.line_of(&one);
+                let line = other.line_of(&one).filter(is_tame);
                 line.map(|line| (one, left, right.substituted(&line_expression(line))))
             }
         }
@@ -253,6 +253,12 @@ fn constant_in(
     }
     let places = offsets(&base.dims, &broadcast_strides(&tensor.dims, &base.dims));
     Ok(Some(Expression::constants(places.into_iter().map(|place| values[place]).collect())))
+}
+
+/// Whether a function may be written in terms of another value: far from 0 or much stretched, its polynomials would cancel.
+fn is_tame((slope, offset): &(Vec<f64>, Vec<f64>)) -> bool {
+    const MOST: f64 = 16.0;
+    slope.iter().chain(offset).all(|value| value.abs() <= MOST)
 }
 
 fn line_expression((slope, offset): (Vec<f64>, Vec<f64>)) -> Rc<Expression> {
