@@ -104,7 +104,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let place = Place::new(directory.path(), size).unwrap();
         let images = include_bytes!("../../../networks/data/test-images.idx3.gz");
-        let images = adyton_samples::Samples::from_bytes(images).unwrap();
+        let images = model::samples(images).unwrap();
         let network = model::network().unwrap();
         let (mut pixels, mut expected) = (String::new(), String::new());
         for image in images.iter().take(count) {

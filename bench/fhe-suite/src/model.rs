@@ -9,6 +9,8 @@ use adyton_compiler::plan::{self, CompileOptions, Compiled, Objective};
 use adyton_program::{ModelPrivacy, Program, VerifiedProgram};
 use adyton_samples::Samples;
 use anyhow::{Context, Result, bail};
+use flate2::read::GzDecoder;
+use std::io::Read;
 
 /// The shipped network 784 → 128 → square → 10; its recipe is in networks/README.md.
 const NETWORK: &[u8] = include_bytes!("../../../networks/mlp.onnx");
@@ -35,11 +37,17 @@ pub(crate) fn network() -> Result<Network> {
     onnx::import("mlp", NETWORK).context("the network cannot be read")
 }
 
+/// Images of a compressed idx file.
+pub(crate) fn samples(compressed: &[u8]) -> Result<Samples> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(compressed).read_to_end(&mut bytes)?;
+    Ok(Samples::from_bytes(&bytes)?)
+}
+
 /// Compiles the network: for one image, or for many.
 pub(crate) fn compile(single: bool, privacy: ModelPrivacy) -> Result<Compiled> {
     let network = network()?;
-    let samples =
-        Samples::from_bytes(CALIBRATION).context("the calibration images cannot be read")?;
+    let samples = samples(CALIBRATION).context("the calibration images cannot be read")?;
     let samples: Vec<Vec<f64>> = samples.iter().map(<[f64]>::to_vec).collect();
     let mut options = CompileOptions::new(&samples);
     options.privacy = privacy;

@@ -99,7 +99,6 @@ struct Bench<'b> {
     args: &'b BenchCore,
     timer: Timer,
     setting: Setting,
-    limits: &'b Limits,
     progress: &'b mut Progress,
     results: &'b mut Vec<Row>,
 }
@@ -124,7 +123,6 @@ impl Bench<'_> {
         }
         self.progress.detail(operation);
         let nanoseconds = self.timer.time(work)?.per(shape.parts);
-        let floor = self.limits.floor_ns(shape.needs);
         self.results.push(Row {
             operation: operation.to_owned(),
             setting: self.setting.clone(),
@@ -134,7 +132,7 @@ impl Bench<'_> {
             nanoseconds,
             products: shape.needs.products,
             memory_bytes: shape.needs.bytes,
-            roofline: (floor > 0.0).then(|| floor / nanoseconds.min),
+            roofline: None,
             faster_than_portable: None,
             ratio_to_baseline: None,
         });
@@ -148,12 +146,12 @@ pub(super) fn run(args: &BenchCore) -> Result<(), CliError> {
     let timer = Timer { budget: Duration::from_millis(args.millis) };
     let mut progress = Progress::new();
     let combinations = setting::all(args);
-    progress.begin("measure the roofline");
     let mut kernels: Vec<_> = combinations.iter().map(|combination| combination.2).collect();
     kernels.dedup();
     kernels.sort_unstable_by_key(ToString::to_string);
     kernels.dedup();
-    let limits = roofline::measure(&kernels, timer)?;
+    progress.begin("measure the roofline");
+    let before = roofline::measure(&kernels, timer, &[])?;
     let mut results = Vec::new();
     for combination in combinations {
         let (setting, parameters) = setting::parameters(combination, args)?;
@@ -166,14 +164,16 @@ pub(super) fn run(args: &BenchCore) -> Result<(), CliError> {
             setting.special_primes,
             setting.kernel
         ));
-        let limits = roofline::of(&limits, &setting.kernel)?;
         let mut bench =
-            Bench { args, timer, setting, limits, progress: &mut progress, results: &mut results };
+            Bench { args, timer, setting, progress: &mut progress, results: &mut results };
         sums::transforms(&mut bench, &parameters)?;
         sums::pairs(&mut bench, &parameters)?;
         sums::tiles(&mut bench, &parameters)?;
         scheme::operations(&mut bench, &parameters)?;
     }
+    progress.begin("measure the roofline again");
+    let limits = roofline::measure(&kernels, timer, &before)?;
+    hold(&mut results, &limits)?;
     let matrix = match args.no_matrix {
         true => None,
         false => {
@@ -211,6 +211,16 @@ fn read(path: &Path) -> Result<Report, CliError> {
         path: path.to_owned(),
         reason: format!("not what `adyton bench core --json` prints: {error}"),
     })
+}
+
+/// Fills in how far sums of products are from the roofline.
+fn hold(results: &mut [Row], limits: &[Limits]) -> Result<(), CliError> {
+    for row in results {
+        let limits = roofline::of(limits, &row.setting.kernel)?;
+        let floor = limits.floor_ns(Needs { products: row.products, bytes: row.memory_bytes });
+        row.roofline = (floor > 0.0).then(|| floor / row.nanoseconds.min);
+    }
+    Ok(())
 }
 
 /// Fills in the ratios to the portable kernel of this run and to the baseline.

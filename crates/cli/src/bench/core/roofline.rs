@@ -44,15 +44,33 @@ impl Limits {
         })
     }
 
+    /// The better of two measurements: what disturbed one of them is no limit.
+    pub(super) fn better(self, other: &Self) -> Self {
+        Self {
+            kernel: self.kernel,
+            product_ns: self.product_ns.min(other.product_ns),
+            read_bytes_per_ns: self.read_bytes_per_ns.max(other.read_bytes_per_ns),
+        }
+    }
+
     /// Nanoseconds below which no implementation on this machine could go: arithmetic and memory overlap at best.
     pub(super) fn floor_ns(&self, needs: Needs) -> f64 {
         (needs.products * self.product_ns).max(needs.bytes / self.read_bytes_per_ns)
     }
 }
 
-/// The limits of each kernel.
-pub(super) fn measure(kernels: &[Kernel], timer: Timer) -> Result<Vec<Limits>, CliError> {
-    kernels.iter().map(|&kernel| Limits::measure(kernel, timer)).collect()
+/// The limits of each kernel, not worse than those that were found `before`.
+pub(super) fn measure(
+    kernels: &[Kernel],
+    timer: Timer,
+    before: &[Limits],
+) -> Result<Vec<Limits>, CliError> {
+    let measure = |&kernel: &Kernel| {
+        let limits = Limits::measure(kernel, timer)?;
+        let old = before.iter().find(|old| old.kernel == limits.kernel).cloned();
+        Ok(old.map_or(limits.clone(), |old| limits.better(&old)))
+    };
+    kernels.iter().map(measure).collect()
 }
 
 /// The limits of the kernel with this name.
@@ -70,6 +88,9 @@ mod tests {
         let limits = Limits { kernel: "portable".into(), product_ns: 0.5, read_bytes_per_ns: 10.0 };
         assert_eq!(limits.floor_ns(Needs { products: 100.0, bytes: 0.0 }), 50.0);
         assert_eq!(limits.floor_ns(Needs { products: 100.0, bytes: 1000.0 }), 100.0);
+        let other = Limits { kernel: "portable".into(), product_ns: 0.4, read_bytes_per_ns: 8.0 };
+        let better = limits.clone().better(&other);
+        assert_eq!((better.product_ns, better.read_bytes_per_ns), (0.4, 10.0));
         assert!(of(&[limits], "other").is_err());
     }
 }

@@ -1,9 +1,10 @@
-//! Rounds of one operation, timed.
+//! Rounds of one operation, timed by the thread's own clock, which leaves out what other processes take.
 
 use crate::error::CliError;
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Fewest rounds that count.
 const FEWEST: usize = 3;
@@ -12,7 +13,7 @@ const MOST: usize = 20_000;
 /// A round of short operations takes at least this long, so that the clock's own time does not count.
 const ROUND: Duration = Duration::from_micros(20);
 
-/// Wall time of one operation.
+/// Time of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Nanoseconds {
     /// The fastest round: what the operation takes when nothing disturbs it.
@@ -42,22 +43,28 @@ impl Timer {
         mut work: impl FnMut() -> Result<T, E>,
     ) -> Result<Nanoseconds, CliError> {
         let mut once = || work().map(|result| drop(black_box(result))).map_err(failed);
-        let began = Instant::now();
+        let began = spent()?;
         once()?;
-        let several = ROUND.as_nanos() / began.elapsed().as_nanos().max(20) + 1;
+        let several = ROUND.as_nanos() / (spent()? - began).as_nanos().max(20) + 1;
         let mut rounds = Vec::new();
-        let began = Instant::now();
-        while rounds.len() < FEWEST || (began.elapsed() < self.budget && rounds.len() < MOST) {
-            let round = Instant::now();
+        let began = spent()?;
+        let mut now = began;
+        while rounds.len() < FEWEST || (now - began < self.budget && rounds.len() < MOST) {
             for _ in 0..several {
                 once()?;
             }
-            rounds.push(round.elapsed().as_nanos() as f64 / several as f64);
+            let before = std::mem::replace(&mut now, spent()?);
+            rounds.push((now - before).as_nanos() as f64 / several as f64);
         }
         rounds.sort_by(f64::total_cmp);
         let at = |index: usize| rounds.get(index).copied().unwrap_or(f64::NAN);
         Ok(Nanoseconds { min: at(0), median: at(rounds.len() / 2) })
     }
+}
+
+/// Processor time of this thread.
+fn spent() -> Result<Duration, CliError> {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).map_err(CliError::usage)
 }
 
 /// `map_err` for what fails inside a benchmark.
