@@ -2,7 +2,7 @@
 
 mod predict;
 
-pub use predict::{Prediction, predict};
+pub use predict::{Prediction, predict, resident_bytes};
 
 /// Seconds of the elementary operations on one thread; measured by `adyton calibrate-machine`, with defaults for a machine with AVX-512.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -26,7 +26,7 @@ pub(crate) struct Planning {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch: Option<u32>,
 
-    /// Memory that the expanded weights may take on the host, MiB [default: 1280, or as little as there is a plan for]
+    /// Memory that the expanded weights and a session's keys may take on the host, MiB [default: 1280, or as little as there is a plan for]
     #[arg(long, value_name = "MIB")]
     pub(crate) max_memory: Option<u64>,
 

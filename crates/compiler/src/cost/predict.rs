@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use adyton_ckks::{KeySource, KeySpec, ParametersError};
-use adyton_program::{Step, VerifiedProgram, step_keys};
+use adyton_program::{ModelPrivacy, Step, VerifiedProgram, step_keys};
 
 use super::{Shape, UnitCosts};
 
@@ -89,6 +89,28 @@ pub fn predict(
         prediction.steps.push(seconds);
     }
     Ok(prediction)
+}
+
+/// Bytes of a program's weights and of one session's keys, expanded in memory: a polynomial for each weight and, when these are encrypted,
+/// for each mask.
+///
+/// # Errors
+/// As [`predict`].
+pub fn resident_bytes(program: &VerifiedProgram) -> Result<u64, ParametersError> {
+    let shapes = shapes(program)?;
+    let at = |level: u8| shapes.get(usize::from(level));
+    let weights = &program.program().weights;
+    let masks: BTreeSet<(u32, u8)> = match program.program().privacy {
+        ModelPrivacy::Encrypted => {
+            weights.iter().map(|weight| (weight.mask, weight.level)).collect()
+        }
+        ModelPrivacy::Plain => BTreeSet::new(),
+    };
+    let levels = weights.iter().map(|weight| weight.level);
+    let levels = levels.chain(masks.into_iter().map(|(_, level)| level));
+    let polynomials = levels.filter_map(at).map(|shape| shape.polynomial_bytes());
+    let keys = program.program().keys.iter().filter_map(|key| at(key.level));
+    Ok(polynomials.chain(keys.map(|shape| shape.key_bytes())).sum::<f64>() as u64)
 }
 
 /// The shape of polynomials at each level.

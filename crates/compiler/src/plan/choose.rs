@@ -49,6 +49,8 @@ pub struct LayerPlan {
 pub struct Plan {
     /// Seconds of processor time that choosing counted for one sample, or for one group with the objective of least memory.
     pub seconds: f64,
+    /// Bytes of weights and of a session's keys, expanded, that choosing counted.
+    pub memory: u64,
     /// Positions of a ciphertext, t.
     pub positions: usize,
     /// Lanes of a ciphertext, b.
@@ -65,7 +67,8 @@ pub(super) struct Candidate {
 
 impl Plan {
     /// Chooses layouts for a ring: of all positions t from those that hold the logits up to all slots, and of im2col for each channel, for all
-    /// rows together, or not at all, those which take the least time for what the objective counts.
+    /// rows together, or not at all, those which take the least time for what the objective counts, within `memory` bytes as
+    /// [`Plan::memory`] counts them.
     ///
     /// # Errors
     /// [`CompileError::TooManyOutputs`], or [`CompileError::Memory`] when none keeps within the memory.
@@ -73,6 +76,7 @@ impl Plan {
         network: &Network,
         ring: &Ring,
         options: &CompileOptions<'_>,
+        memory: u64,
     ) -> Result<(Self, Candidate), CompileError> {
         let slots = ring.slots();
         let outputs = network.output_len();
@@ -89,14 +93,14 @@ impl Plan {
             for structure in &structures {
                 let sketches = sketches(network, structure.as_ref(), positions, options);
                 let candidate = Candidate { positions, sketches };
-                let memory = candidate.memory(ring);
-                needed = needed.min(memory);
-                if memory > options.memory {
+                let bytes = candidate.memory(ring);
+                needed = needed.min(bytes);
+                if bytes > memory {
                     continue;
                 }
                 let cost = candidate.cost(ring, options);
                 if best.as_ref().is_none_or(|(least, _, _)| cost < *least) {
-                    let plan = candidate.plan(network, slots, cost);
+                    let plan = candidate.plan(network, slots, (cost, bytes));
                     best = Some((cost, plan, candidate));
                 }
             }
@@ -147,11 +151,9 @@ impl Candidate {
         })
     }
 
-    /// Bytes of the expanded weights: one polynomial each and, when encrypted, one a mask.
+    /// Bytes of the expanded weights (one polynomial each and, when encrypted, one a mask) and of one session's keys.
     fn memory(&self, ring: &Ring) -> u64 {
-        let bytes =
-            self.work(ring).map(|(work, shape)| work.weights as f64 * shape.polynomial_bytes());
-        bytes.sum::<f64>() as u64
+        self.work(ring).map(|(work, shape)| work.bytes(shape)).sum::<f64>() as u64
     }
 
     /// Bytes of the input ciphertexts, of which half are drawn from a seed.
@@ -170,7 +172,7 @@ impl Candidate {
             layers.sum::<f64>() + self.input_bytes(ring) * INPUT_BYTE
         };
         match (options.objective, options.batch) {
-            (Objective::Memory, _) => self.work(ring).map(|(work, shape)| work.bytes(shape)).sum(),
+            (Objective::Memory, _) => self.memory(ring) as f64,
             (_, Some(batch)) => {
                 let groups = (batch.max(1) as f64 / lanes).ceil();
                 groups * seconds(groups) / batch.max(1) as f64
@@ -180,7 +182,7 @@ impl Candidate {
         }
     }
 
-    fn plan(&self, network: &Network, slots: usize, cost: f64) -> Plan {
+    fn plan(&self, network: &Network, slots: usize, (seconds, memory): (f64, u64)) -> Plan {
         let layers = network.affines().zip(&self.sketches).zip(levels(&self.sketches));
         let layer = |((affine, sketch), level): ((&Affine, &Sketch), usize)| {
             let work = Work::of(sketch);
@@ -199,7 +201,8 @@ impl Candidate {
             }
         };
         let layers = layers.map(layer).collect();
-        Plan { seconds: cost, positions: self.positions, lanes: slots / self.positions, layers }
+        let (positions, lanes) = (self.positions, slots / self.positions);
+        Plan { seconds, memory, positions, lanes, layers }
     }
 }
 

@@ -30,8 +30,8 @@ pub enum CompileError {
         /// Slots of the largest ring that was tried.
         slots: usize,
     },
-    /// The expanded weights need more memory than allowed, whatever the layout.
-    #[error("expanded weights of {needed} bytes exceed the {limit} allowed")]
+    /// The expanded weights and keys need more memory than allowed, whatever the layout.
+    #[error("expanded weights and keys of {needed} bytes exceed the {limit} allowed")]
     Memory {
         /// Least memory of any layout.
         needed: u64,

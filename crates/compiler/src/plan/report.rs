@@ -8,6 +8,7 @@ use adyton_program::{VerifiedProgram, bounds};
 use super::shadow::Outcome;
 use super::steps::Source;
 use super::{CompileError, Plan};
+use crate::cost::resident_bytes;
 
 /// The largest of 10^4 flooded results (ten logits of a thousand samples) stays below this many standard deviations in 19 of
 /// 20 runs.
@@ -91,6 +92,8 @@ pub struct Report {
     pub keys: usize,
     /// Bytes of the evaluation keys as they are stored.
     pub key_bytes: u64,
+    /// Bytes of weights and of one session's keys, expanded in the host's memory.
+    pub resident_bytes: u64,
 }
 
 impl Report {
@@ -110,6 +113,7 @@ impl Report {
             input_bytes: BundleShape::inputs(program, 1)?.total_len(),
             keys: program.program().keys.len(),
             key_bytes: BundleShape::keys(program)?.total_len(),
+            resident_bytes: resident_bytes(program)?,
         })
     }
 }
