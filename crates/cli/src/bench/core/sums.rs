@@ -93,10 +93,11 @@ pub(super) fn tiles(bench: &mut Bench<'_>, parameters: &Parameters) -> Result<()
     Ok(())
 }
 
-/// What a pair of a tile needs: two products for its row and a share of the masks' two; its weight from memory, if it is there.
+/// What a pair of a tile needs: two products for its row and a share of the masks' two; from memory, if they are there, a share of its weight and of its
+/// operand, each read once.
 fn tile_shape(coefficients: f64, rows: usize, groups: usize, memory: bool) -> Shape {
     let masks = (rows + 1) as f64 / rows as f64;
-    let bytes = if memory { 8.0 * masks / groups as f64 } else { 0.0 };
+    let bytes = if memory { 8.0 * (masks / groups as f64 + 2.0 / rows as f64) } else { 0.0 };
     Shape {
         rows,
         groups,
