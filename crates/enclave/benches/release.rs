@@ -157,7 +157,7 @@ fn bench(arguments: &Arguments, name: &str, objective: Objective, groups: &[u32]
         }
         let samples = match objective {
             Objective::Latency => 1,
-            Objective::Throughput => groups * model.program.input.lanes,
+            Objective::Throughput | Objective::Memory => groups * model.program.input.lanes,
         };
         let (mut cpu, mut wall) = (Vec::new(), Vec::new());
         for _ in 0..arguments.rounds {
