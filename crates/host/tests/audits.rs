@@ -182,7 +182,11 @@ fn result_file(world: &World, length: u64) -> PathBuf {
     let started = Instant::now();
     loop {
         let folders = std::fs::read_dir(world.data().join("objects")).unwrap();
-        let files = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+        // What is still coming in will stand under another name.
+        let folders = folders
+            .map(|folder| folder.unwrap().path())
+            .filter(|folder| !folder.ends_with("incoming"));
+        let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap());
         let mut files = files.map(|file| file.unwrap().path());
         let is_result = |file: &PathBuf| file.metadata().is_ok_and(|m| m.len() == length);
         if let Some(file) = files.find(is_result) {
