@@ -89,6 +89,8 @@ fn alter_result(world: &World) {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&result, bytes).unwrap();
+    // An attempt to release that had read it before fails meanwhile; the next one reads anew.
+    std::thread::sleep(Duration::from_secs(1));
 }
 
 #[test]

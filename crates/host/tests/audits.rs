@@ -223,6 +223,8 @@ async fn a_host_that_alters_a_result_closes_its_deployment() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&file, bytes).unwrap();
+    // An attempt to release that had read it before fails meanwhile; the next one reads anew.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     world.start_enclave();
 
     let job_id = job.statement().job;
