@@ -73,7 +73,7 @@ pub(crate) struct BenchNetworks {
 /// Kind of ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ring {
-    /// Z[X]/(X^N + 1): N/2 slots
+    /// Integer polynomials modulo X^N + 1: N/2 slots
     Standard,
     /// Its real subring: N slots
     ConjugateInvariant,
