@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "keys of real size: run by .ci/run"]
+    #[ignore = "keys of real size: cargo test --release -p adyton-fhe-suite -- --ignored"]
     fn one_image_by_a_plaintext_model() {
         labels_agree(ModelPrivacy::Plain, "0", 1);
     }

@@ -4,8 +4,6 @@
 
 mod common;
 
-use std::time::Instant;
-
 use adyton_ckks::Security;
 use adyton_compiler::network::Network;
 use adyton_compiler::plan::{CompileError, CompileOptions, Objective, compile};
@@ -58,43 +56,5 @@ fn too_deep_is_refused_with_depth_and_budget() {
             assert!(f64::from(needed) > bound, "{needed} bits, {bound} allowed");
         }
         other => panic!("{other}"),
-    }
-}
-
-#[test]
-#[ignore = "minutes; prints a survey"]
-fn survey() {
-    let random = &mut Random(20);
-    let wanted = std::env::var("ADYTON_SURVEY").unwrap_or_default();
-    let networks = [
-        zoo::logistic(random),
-        zoo::signal(random),
-        zoo::autoencoder(random),
-        zoo::deep(random, 8, 64),
-        zoo::deep(random, 16, 64),
-        zoo::deep(random, 50, 32),
-        zoo::lenet(random),
-        zoo::vgg(random),
-    ];
-    for network in networks {
-        if !wanted.is_empty() && wanted != network.name {
-            continue;
-        }
-        let samples = samples(random, &network);
-        for objective in [Objective::Throughput, Objective::Latency] {
-            let options = CompileOptions {
-                objective,
-                precision: 0.05,
-                memory: 16 << 30,
-                ..CompileOptions::new(&samples)
-            };
-            let started = Instant::now();
-            let outcome = compile(&network, &options);
-            println!("== {} {objective:?} {:.1} s", network.name, started.elapsed().as_secs_f64());
-            match outcome {
-                Ok(compiled) => println!("{}", compiled.report),
-                Err(error) => println!("{error}"),
-            }
-        }
     }
 }

@@ -123,29 +123,6 @@ pub(crate) fn chain(random: &mut Random, name: &str, input: Shape, parts: &[Part
     Network::new(name, shape.to_vec(), layers).unwrap()
 }
 
-/// LeNet-5 with squares and average pooling.
-pub(crate) fn lenet(random: &mut Random) -> Network {
-    let conv = |channels| Part::Convolution(Convolution::square(channels, 5, 1, 0));
-    let dense = |rows| [Part::Dense(rows), Part::Square];
-    let mut parts = vec![conv(6), Part::Square, Part::Pool(2), Part::Apart];
-    parts.extend([conv(16), Part::Square, Part::Pool(2)]);
-    parts.extend([dense(120), dense(84)].into_iter().flatten());
-    parts.push(Part::Dense(10));
-    chain(random, "lenet", (1, 28, 28), &parts)
-}
-
-/// Six convolutions on 3 × 32 × 32.
-pub(crate) fn vgg(random: &mut Random) -> Network {
-    let conv = |channels| [Part::Convolution(Convolution::square(channels, 3, 1, 1)), Part::Square];
-    let mut parts = Vec::new();
-    for channels in [16, 32, 64] {
-        parts.extend([conv(channels), conv(channels)].into_iter().flatten());
-        parts.push(Part::Pool(2));
-    }
-    parts.push(Part::Dense(10));
-    chain(random, "vgg", (3, 32, 32), &parts)
-}
-
 /// A 1D network on 360 samples of a signal.
 pub(crate) fn signal(random: &mut Random) -> Network {
     let conv = |channels, kernel, stride| {
