@@ -12,6 +12,7 @@ mod error;
 mod layout;
 mod linear;
 mod parameters;
+mod pool;
 mod ranges;
 mod report;
 mod scales;
@@ -33,7 +34,7 @@ use std::rc::Rc;
 use adyton_ckks::{RingKind, Security};
 use adyton_program::{ModelPrivacy, Program};
 
-use self::choose::Candidate;
+use self::choose::{Candidate, Patterns};
 use self::parameters::{Frame, Ring};
 use self::ranges::Ranges;
 use self::scales::{Bits, Turn};
@@ -128,7 +129,7 @@ pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compil
     {
         return Err(CompileError::NotFinite("a weight"));
     }
-    let turns = turns(network);
+    let (turns, patterns) = (turns(network), Patterns::of(network));
     let mut refusal = no_room(network, &turns, &ranges, options);
     for log_n in options.log_n.clone() {
         let by_base = BASE_PRIMES.map(|base| rings(log_n, base, &turns, ranges.bits(), options));
@@ -137,7 +138,7 @@ pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compil
         // A layout is chosen before the primes are. Where these take more memory than was counted, one of less memory is next.
         let (mut memory, mut least) = (options.memory, u64::MAX);
         refusal = loop {
-            let (plan, candidate) = match Plan::choose(network, any, options, memory) {
+            let (plan, candidate) = match Plan::choose(&patterns, any, options, memory) {
                 Ok(chosen) => chosen,
                 Err(CompileError::Memory { needed, .. }) => {
                     // What was tried tells more than what was counted.
@@ -148,7 +149,14 @@ pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compil
                 Err(error) => return Err(error),
             };
             let counted = plan.memory;
-            match laid_out(network, &ranges, &turns, &by_base, options, (plan, candidate))? {
+            match laid_out(
+                (network, &patterns),
+                &ranges,
+                &turns,
+                &by_base,
+                options,
+                (plan, candidate),
+            )? {
                 Ok(compiled) if compiled.report.resident_bytes <= options.memory => {
                     return Ok(compiled);
                 }
@@ -165,14 +173,14 @@ pub fn compile(network: &Network, options: &CompileOptions<'_>) -> Result<Compil
 
 /// Finds primes and scales for one layout, or says why there are none.
 fn laid_out(
-    network: &Network,
+    (network, patterns): (&Network, &Patterns<'_>),
     ranges: &Ranges,
     turns: &Rc<[Turn]>,
     by_base: &[Vec<Ring>],
     options: &CompileOptions<'_>,
     (plan, candidate): (Plan, Candidate),
 ) -> Result<Result<Compiled, CompileError>, CompileError> {
-    let linears = candidate.build(network);
+    let linears = candidate.build(patterns);
     let skeleton = Skeleton::new(&linears, plan.lanes);
     let rotating = plan.rotating_levels();
     let search = Search {

@@ -5,6 +5,7 @@ use adyton_program::ModelPrivacy;
 use super::layout::{Im2col, Layout};
 use super::linear::{Linear, Operands, Sketch};
 use super::parameters::Ring;
+use super::pool::Pool;
 use super::work::Work;
 use super::{CompileError, CompileOptions, Objective};
 use crate::cost::Shape;
@@ -36,6 +37,8 @@ pub struct LayerPlan {
     pub products: usize,
     /// Masks that these share when encrypted.
     pub masks: usize,
+    /// Sums of each input block with rotations of itself before all else, positions.
+    pub pooled: Vec<Vec<usize>>,
     /// Baby steps n1: rotations of the inputs.
     pub babies: usize,
     /// Giant steps n2: rotations of the sums.
@@ -73,12 +76,12 @@ impl Plan {
     /// # Errors
     /// [`CompileError::TooManyOutputs`], or [`CompileError::Memory`] when none keeps within the memory.
     pub(super) fn choose(
-        network: &Network,
+        patterns: &Patterns<'_>,
         ring: &Ring,
         options: &CompileOptions<'_>,
         memory: u64,
     ) -> Result<(Self, Candidate), CompileError> {
-        let slots = ring.slots();
+        let (network, slots) = (patterns.network, ring.slots());
         let outputs = network.output_len();
         if outputs > slots {
             return Err(CompileError::TooManyOutputs { outputs, slots });
@@ -86,12 +89,11 @@ impl Plan {
         let fewest = FEWEST_POSITIONS.max(outputs).next_power_of_two().min(slots);
         let sizes =
             std::iter::successors(Some(fewest), |t| Some(t * 2)).take_while(|&t| t <= slots);
-        let structures = structures(network);
         let mut needed = u64::MAX;
         let mut best: Option<(f64, Self, Candidate)> = None;
         for positions in sizes {
-            for structure in &structures {
-                let sketches = sketches(network, structure.as_ref(), positions, options);
+            for structure in &patterns.structures {
+                let sketches = sketches(patterns, structure.as_ref(), positions, options);
                 let candidate = Candidate { positions, sketches };
                 let bytes = candidate.memory(ring);
                 needed = needed.min(bytes);
@@ -112,12 +114,38 @@ impl Plan {
 
     /// Levels at which inputs are rotated: what key switching adds there, it adds at the scale of the inputs.
     pub(super) fn rotating_levels(&self) -> Vec<usize> {
-        self.layers.iter().filter(|layer| layer.babies > 1).map(|layer| layer.level).collect()
+        let rotates = |layer: &&LayerPlan| layer.babies > 1 || !layer.pooled.is_empty();
+        self.layers.iter().filter(rotates).map(|layer| layer.level).collect()
     }
 }
 
-/// Whether the data owner lays out the first layer's inputs, and how.
-fn structures(network: &Network) -> Vec<Option<Im2col>> {
+/// A network with what its matrices show, found once for all layouts.
+pub(super) struct Patterns<'a> {
+    network: &'a Network,
+    /// For each affine layer but the first, whose inputs are not the host's to sum, its pool.
+    pools: Vec<Option<Pool>>,
+    /// Whether the data owner lays out the first layer's inputs, and how.
+    structures: Vec<Option<Im2col>>,
+}
+
+impl<'a> Patterns<'a> {
+    #[must_use]
+    pub(super) fn of(network: &'a Network) -> Self {
+        let found = network.affines().enumerate();
+        let pools = found.map(|(index, affine)| if index > 0 { Pool::find(affine) } else { None });
+        let pools: Vec<Option<Pool>> = pools.collect();
+        let structures = structures(network, pools.get(1).and_then(Option::as_ref));
+        Self { network, pools, structures }
+    }
+
+    /// The affine layers, each with its pool.
+    fn layers(&self) -> impl Iterator<Item = (&'a Affine, Option<&Pool>)> {
+        self.network.affines().zip(self.pools.iter().map(Option::as_ref))
+    }
+}
+
+/// Whether the data owner lays out the first layer's inputs, and how; `next` is the pool of its outputs.
+fn structures(network: &Network, next: Option<&Pool>) -> Vec<Option<Im2col>> {
     let squared = network.squared().next().unwrap_or(0);
     let mut structures = vec![None];
     if let Some(first) = network.affines().next() {
@@ -126,8 +154,11 @@ fn structures(network: &Network) -> Vec<Option<Im2col>> {
         for &whole in ways {
             let found = Im2col::find(&first.matrix, whole)
                 .filter(|im2col| squared.is_multiple_of(im2col.spatial));
-            if found.is_some() && !structures.contains(&found) {
-                structures.push(found);
+            let phases = found.as_ref().zip(next).and_then(|(found, pool)| found.in_phases(pool));
+            for found in [found, phases].into_iter().flatten().map(Some) {
+                if !structures.contains(&found) {
+                    structures.push(found);
+                }
             }
         }
     }
@@ -137,9 +168,9 @@ fn structures(network: &Network) -> Vec<Option<Im2col>> {
 impl Candidate {
     /// The layers with their weights.
     #[must_use]
-    pub(super) fn build(self, network: &Network) -> Vec<Linear> {
-        let layers = network.affines().zip(self.sketches);
-        layers.map(|(affine, sketch)| Linear::new(affine, sketch)).collect()
+    pub(super) fn build(self, patterns: &Patterns<'_>) -> Vec<Linear> {
+        let layers = patterns.layers().zip(self.sketches);
+        layers.map(|((affine, pool), sketch)| Linear::new(affine, pool, sketch)).collect()
     }
 
     /// Its layers' work at their shapes.
@@ -195,6 +226,7 @@ impl Candidate {
                 periods: (sketch.input.period, sketch.output.period),
                 products: sketch.keys.len(),
                 masks: work.products - sketch.keys.len(),
+                pooled: sketch.pooled.clone(),
                 babies: sketch.babies,
                 giants: sketch.giants(),
                 strides: sketch.strides(),
@@ -221,18 +253,19 @@ fn levels(sketches: &[Sketch]) -> Vec<usize> {
 
 /// The affine layers in diagonals, the first by im2col where that is asked for.
 fn sketches(
-    network: &Network,
+    patterns: &Patterns<'_>,
     im2col: Option<&Im2col>,
     positions: usize,
     options: &CompileOptions<'_>,
 ) -> Vec<Sketch> {
     let encrypted = options.privacy == ModelPrivacy::Encrypted;
     let mut sketches: Vec<Sketch> = Vec::new();
-    for (affine, squared) in network.affines().zip(network.squared()) {
+    let network = patterns.network;
+    for ((affine, pool), squared) in patterns.layers().zip(network.squared()) {
         let sketch = match (sketches.last(), im2col) {
             (Some(before), _) => {
                 let operands = Operands { fresh: false, encrypted };
-                Sketch::diagonal(affine, squared, &before.output, operands)
+                Sketch::diagonal(affine, pool, squared, &before.output, operands)
             }
             (None, Some(im2col)) => Sketch::aligned(affine, squared, im2col, positions, encrypted),
             (None, None) => {
@@ -257,10 +290,10 @@ fn first(
     let (output, _) = Layout::split(rows, squared, positions);
     let skewed = Layout::skewed(columns, positions, output.period);
     if skewed.reach < skewed.period {
-        return Sketch::diagonal(affine, squared, &skewed, operands);
+        return Sketch::diagonal(affine, None, squared, &skewed, operands);
     }
     let slot = network.input_shape.iter().rev().take(2).product();
     let slot = if columns <= positions || positions.is_multiple_of(slot) { slot } else { 0 };
     let input = Layout { slot, ..Layout::sequential(columns, positions) };
-    Sketch::diagonal(affine, squared, &input, operands)
+    Sketch::diagonal(affine, None, squared, &input, operands)
 }

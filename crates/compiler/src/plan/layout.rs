@@ -3,6 +3,7 @@
 //! A block is one ciphertext (for each group of lanes). `positions` = t of them hold features; a layout whose `period` is
 //! smaller than t holds every feature t/period times, computed identically in every place.
 
+use super::pool::Pool;
 use crate::network::{Affine, SparseMatrix};
 
 /// A matrix is sparse enough for im2col when its rows have at most one column in this many.
@@ -133,6 +134,8 @@ pub(super) struct Im2col {
     pub spatial: usize,
     /// For each row of a channel, the columns that some channel reads there, ascending.
     pub taps: Vec<Vec<usize>>,
+    /// The rows of a channel in the order in which they stand, with gaps.
+    pub order: Vec<Option<usize>>,
 }
 
 /// How the rows of one channel and its taps are laid into blocks.
@@ -161,14 +164,22 @@ impl Im2col {
         let fewest = if whole { rows } else { 1 };
         (fewest..=rows).filter(|&spatial| rows.is_multiple_of(spatial)).find_map(|spatial| {
             let taps = shared_columns(matrix, spatial, densest)?;
-            Some(Self { channels: rows / spatial, spatial, taps })
+            let order = (0..spatial).map(Some).collect();
+            Some(Self { channels: rows / spatial, spatial, taps, order })
         })
+    }
+
+    /// The same with its rows in the order that suits the pool which reads them, if there is one.
+    #[must_use]
+    pub(super) fn in_phases(&self, pool: &Pool) -> Option<Self> {
+        let order = pool.phases(self.channels, self.spatial)?;
+        Some(Self { order, ..self.clone() })
     }
 
     /// Positions that all rows and taps of a channel take.
     #[must_use]
     pub(super) fn extent(&self) -> usize {
-        self.spatial.next_power_of_two() * self.most_taps().next_power_of_two()
+        self.order.len().next_power_of_two() * self.most_taps().next_power_of_two()
     }
 
     /// Input blocks of one group of rows, and so the products of one output block.
@@ -244,9 +255,9 @@ impl Im2col {
     }
 
     fn folding(&self, positions: usize) -> Folding {
-        let copy = self.spatial.next_power_of_two().min(positions);
+        let copy = self.order.len().next_power_of_two().min(positions);
         let period = positions.min(self.extent());
-        let chunks = self.spatial.div_ceil(copy);
+        let chunks = self.order.len().div_ceil(copy);
         Folding { copy, period, chunks, depth: self.most_taps().div_ceil(period / copy) }
     }
 
@@ -259,9 +270,9 @@ impl Im2col {
         position: usize,
     ) -> Option<(usize, usize)> {
         let place = position % folding.period;
-        let row = chunk * folding.copy + place % folding.copy;
+        let row = *self.order.get(chunk * folding.copy + place % folding.copy)?;
         let tap = block * (folding.period / folding.copy) + place / folding.copy;
-        (row < self.spatial).then_some((row, tap))
+        row.map(|row| (row, tap))
     }
 }
 

@@ -20,6 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{Im2col, Layout};
+use super::pool::{Pool, Stages};
 use super::spread::spread;
 use crate::network::Affine;
 
@@ -30,6 +31,9 @@ const INNER_PRODUCT: f64 = 0.25;
 const MOD_DOWN: f64 = 1.0;
 /// The same unit: a product with an encrypted weight.
 const PRODUCT: f64 = 0.15;
+
+/// So many shifts are few enough for each to be tried as the number of baby steps.
+const FEW_SHIFTS: usize = 128;
 
 /// One product: weight vector, input block, and how far (in positions) that block is rotated before.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +60,8 @@ pub(super) struct RotatedSum {
 /// An affine layer, ready to be written as steps.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Linear {
+    /// Rotations of each input block that are summed before all else.
+    pub pooled: Stages,
     /// Whether the inputs are rotated (and so brought under the result key) before the products.
     pub hoisted: bool,
     /// Number of baby steps n1.
@@ -64,7 +70,7 @@ pub(super) struct Linear {
     pub outputs: Vec<Vec<RotatedSum>>,
     /// Rotate-and-sum strides in positions.
     pub strides: Vec<usize>,
-    /// Layout of the inputs.
+    /// Layout of the inputs, as they come.
     pub input: Layout,
     /// Layout of the outputs.
     pub output: Layout,
@@ -75,7 +81,9 @@ pub(super) struct Linear {
 /// A layer as it will be laid out, without its weights: enough to tell what it costs.
 #[derive(Clone, Debug)]
 pub(super) struct Sketch {
-    /// Layout of the inputs.
+    /// Rotations of each input block that are summed before all else.
+    pub pooled: Stages,
+    /// Layout of the inputs, once they are summed.
     pub input: Layout,
     /// Layout of the outputs.
     pub output: Layout,
@@ -105,6 +113,7 @@ impl Sketch {
         let (input, output) = (im2col.inputs(positions), im2col.outputs(positions));
         let keys = aligned(affine, im2col, &output).into_keys().collect();
         let mut sketch = Self {
+            pooled: Stages::new(),
             squared: im2col.blocks_of(squared, positions),
             input,
             output,
@@ -118,30 +127,62 @@ impl Sketch {
         sketch
     }
 
-    /// Any layer, its outputs in order or on the grid of its inputs, the first `squared` of them in blocks of their own.
+    /// Any layer, its inputs summed by its pool or not, its outputs in order or on the grid of its inputs, the first `squared` of them in
+    /// blocks of their own.
     #[must_use]
     pub(super) fn diagonal(
         affine: &Affine,
+        pool: Option<&Pool>,
         squared: usize,
         input: &Layout,
         operands: Operands,
     ) -> Self {
+        let plain = Self::unpooled(affine, squared, input, operands);
+        let pooled = pool.and_then(|pool| {
+            let (sums, stages) = pool.layout(input)?;
+            let (cost, sketch) = Self::unpooled(&pool.affine, squared, &sums, operands);
+            let cost =
+                cost + input.blocks.len() as f64 * stages.iter().map(stage_cost).sum::<f64>();
+            Some((cost, Self { pooled: stages, ..sketch }))
+        });
+        match pooled {
+            Some((cost, sketch)) if cost < plain.0 => sketch,
+            _ => plain.1,
+        }
+    }
+
+    /// A layer whose inputs stand as its matrix reads them, and its cost.
+    fn unpooled(
+        affine: &Affine,
+        squared: usize,
+        input: &Layout,
+        operands: Operands,
+    ) -> (f64, Self) {
         let weigh = |(output, squared): (Layout, usize)| {
             let mut keys = keys(affine, input, &output);
             complete(&mut keys, input, &output);
             let (cost, babies) = cheapest_split(&keys, operands);
             // Beside products and key switching, every block is squared, and read by the next layer.
             let cost = cost + keys.len() as f64 * PRODUCT + output.blocks.len() as f64;
-            let (input, hoisted) = (input.clone(), babies > 1);
-            (cost, Self { input, output, squared, keys, operands, babies, hoisted, im2col: None })
+            let (input, hoisted, pooled) = (input.clone(), babies > 1, Stages::new());
+            let sketch = Self {
+                pooled,
+                input,
+                output,
+                squared,
+                keys,
+                operands,
+                babies,
+                hoisted,
+                im2col: None,
+            };
+            (cost, sketch)
         };
-        let mut best = weigh(Layout::split(affine.matrix.rows(), squared, input.positions));
-        if let Some(other) = spread(&affine.matrix, input, squared).map(weigh)
-            && other.0 < best.0
-        {
-            best = other;
+        let ordered = weigh(Layout::split(affine.matrix.rows(), squared, input.positions));
+        match spread(&affine.matrix, input, squared).map(weigh) {
+            Some(spread) if spread.0 < ordered.0 => spread,
+            _ => ordered,
         }
-        best.1
     }
 
     /// Whether the data owner lays out the inputs.
@@ -180,15 +221,20 @@ type Keys = BTreeSet<Key>;
 type Diagonals = BTreeMap<Key, Vec<f64>>;
 
 impl Linear {
-    /// Lays the weights out.
+    /// Lays the weights out: those of the layer, or of its pool where the sketch has the inputs summed.
     #[must_use]
-    pub(super) fn new(affine: &Affine, sketch: Sketch) -> Self {
-        let Sketch { input, output, squared, babies, hoisted, im2col, .. } = sketch;
+    pub(super) fn new(affine: &Affine, pool: Option<&Pool>, sketch: Sketch) -> Self {
+        let Sketch { pooled, input, output, squared, babies, hoisted, im2col, .. } = sketch;
+        let affine = match pool {
+            Some(pool) if !pooled.is_empty() => &pool.affine,
+            _ => affine,
+        };
         let diagonals = match &im2col {
             Some(im2col) => aligned(affine, im2col, &output),
             None => diagonals(affine, &input, &output),
         };
-        Self { squared, ..Self::assemble(affine, input, output, diagonals, babies, hoisted) }
+        let linear = Self::assemble(affine, input, output, diagonals, babies, hoisted);
+        Self { pooled, squared, ..linear }
     }
 
     /// Rotations of one input block that the products read, ascending.
@@ -235,7 +281,8 @@ impl Linear {
             }
         }
         let strides = strides(&input, &output);
-        Self { hoisted, babies, outputs, strides, input, output, squared: 0 }
+        let pooled = Stages::new();
+        Self { pooled, hoisted, babies, outputs, strides, input, output, squared: 0 }
     }
 }
 
@@ -385,15 +432,22 @@ fn bias_vector(
     bias.iter().any(|&value| value != 0.0).then_some(bias)
 }
 
-/// The least key switching and the number of baby steps, a power of two, that needs it: for each input block that is rotated one decomposition,
+/// Key switches of one stage of sums: a decomposition and an inner product for each rotation, and one mod-down.
+fn stage_cost(rotations: &Vec<usize>) -> f64 {
+    rotations.len().saturating_sub(1) as f64 * (1.0 + INNER_PRODUCT) + MOD_DOWN
+}
+
+/// The least key switching and the number of baby steps that needs it, a power of two or one of a few shifts (on a grid, its width): for each input block that is rotated one decomposition,
 /// and an inner product and a mod-down for each rotation; for each sum an inner product for every component that needs a key, and a
 /// decomposition for those that no other sum shares.
 fn cheapest_split(keys: &Keys, operands: Operands) -> (f64, usize) {
     let reach = keys.iter().map(|&(_, shift, _)| shift + 1).max().unwrap_or(1);
+    let shifts: BTreeSet<usize> = keys.iter().map(|&(_, shift, _)| shift).collect();
+    let few = if shifts.len() <= FEW_SHIFTS { shifts } else { BTreeSet::new() };
+    let powers =
+        std::iter::successors(Some(1usize), |n| Some(n * 2)).take_while(|&n| n < 2 * reach);
     let mut best = (f64::INFINITY, 1);
-    for babies in
-        std::iter::successors(Some(1usize), |n| Some(n * 2)).take_while(|&n| n < 2 * reach)
-    {
+    for babies in powers.chain(few.into_iter().filter(|&n| n > 2 && !n.is_power_of_two())) {
         let cost = split_cost(keys, operands, babies);
         if cost < best.0 {
             best = (cost, babies);

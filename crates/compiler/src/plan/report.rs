@@ -129,9 +129,11 @@ impl fmt::Display for Report {
             } else {
                 format!("n1 = {}, n2 = {}", layer.babies, layer.giants)
             };
+            let pooled: String =
+                layer.pooled.iter().map(|rotations| format!("sums of {rotations:?}, ")).collect();
             writeln!(
                 f,
-                "affine {index}: {}×{} at level {}: {} → {} blocks, period {} → {}, {} products, {split}, strides {:?}",
+                "affine {index}: {}×{} at level {}: {} → {} blocks, period {} → {}, {} products, {pooled}{split}, strides {:?}",
                 layer.shape.0,
                 layer.shape.1,
                 layer.level,

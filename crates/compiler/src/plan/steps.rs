@@ -158,6 +158,16 @@ struct Input {
     passed: bool,
 }
 
+impl Input {
+    /// What key switching adds to it: what was passed has the scale of the sums that it comes from.
+    fn source(self, layer: usize) -> Source {
+        match self.passed {
+            true => Source { layer: layer.saturating_sub(1), part: Part::Sums },
+            false => Source { layer, part: Part::Operand },
+        }
+    }
+}
+
 struct Writer {
     lanes: usize,
     next_value: usize,
@@ -241,6 +251,16 @@ impl Writer {
         self.push(Step::Products { terms, bias }, layer, Part::Weights)
     }
 
+    /// An input block summed as the layer wants it.
+    fn pooled(&mut self, index: usize, layer: &Linear, mut input: Input) -> Input {
+        let Source { layer: of, part } = input.source(index);
+        for rotations in &layer.pooled {
+            let terms = rotations.iter().map(|&by| (input.value, self.slots(by))).collect();
+            input.value = self.push(Step::SwitchSum { terms, rescale: false }, of, part);
+        }
+        input
+    }
+
     fn linear(
         &mut self,
         index: usize,
@@ -251,6 +271,7 @@ impl Writer {
         // For each input block, its rotations by so many positions.
         let mut rotated: Vec<Vec<(usize, Input)>> = Vec::with_capacity(inputs.len());
         for (block, &input) in inputs.iter().enumerate() {
+            let input = self.pooled(index, layer, input);
             let babies = layer.rotations_of(block);
             if !layer.hoisted {
                 rotated.push(vec![(0, input)]);
@@ -258,9 +279,7 @@ impl Writer {
             }
             let Input { value: of, passed } = input;
             let by = babies.iter().map(|&baby| self.slots(baby)).collect();
-            // What was passed has the scale of the sums that it comes from.
-            let (layer, part) =
-                if passed { (index - 1, Part::Sums) } else { (index, Part::Operand) };
+            let Source { layer, part } = input.source(index);
             let first = self.push(Step::Rotations { of, by }, layer, part);
             let values = (first..).map(|value| Input { value, passed });
             rotated.push(babies.into_iter().zip(values).collect());

@@ -53,18 +53,23 @@ impl Work {
         let own = sums.keys().filter(|&&(_, giant)| !direct(giant)).count();
         let (masked, shared) = if encrypted { (2 * sums.len(), 2 * made.len()) } else { (0, 0) };
         let strides = sketch.strides().len() * made.len();
+        let stages = sketch.pooled.len() * sketch.input.blocks.len();
+        let rotations: usize =
+            sketch.pooled.iter().map(|stage| stage.len().saturating_sub(1)).sum();
+        let pooled = rotations * sketch.input.blocks.len();
         let giants: BTreeSet<usize> = sums.keys().map(|&(_, giant)| giant).collect();
         let babies: BTreeSet<usize> = rotated.iter().map(|&(_, baby)| baby).collect();
         Self {
             products: keys.len() + masks,
             weights: keys.len() + masks,
-            decompositions: blocks.len() + own + shared + strides,
-            inner: rotated.len() + own + masked + strides,
-            mod_downs: rotated.len() + made.len() + strides,
+            decompositions: blocks.len() + own + shared + strides + pooled,
+            inner: rotated.len() + own + masked + strides + pooled,
+            mod_downs: rotated.len() + made.len() + strides + stages,
             squares: sketch.squared,
             keys: babies.len()
                 + giants.len() * if encrypted { 3 } else { 1 }
-                + sketch.strides().len(),
+                + sketch.strides().len()
+                + rotations,
         }
     }
 
