@@ -457,26 +457,51 @@ fn cheapest_split(keys: &Keys, operands: Operands) -> (f64, usize) {
 }
 
 fn split_cost(keys: &Keys, operands: Operands, babies: usize) -> f64 {
-    let mut rotated: BTreeSet<(usize, usize)> = BTreeSet::new();
-    let mut sums: BTreeSet<(usize, usize)> = BTreeSet::new();
     let hoisted = babies > 1;
+    let ends = |of: fn(&Key) -> usize| keys.iter().map(of).max().map_or(0, |last| last + 1);
+    let (outputs, reach, inputs) = (ends(|key| key.0), ends(|key| key.1), ends(|key| key.2));
+    let mut rotated = Seen::new(inputs * babies.min(reach));
+    let mut sums = Seen::new(outputs * reach);
+    let mut own = 0;
+    let mut blocks = Seen::new(inputs);
+    let mut made = Seen::new(outputs);
     for &(to, shift, block) in keys {
         let baby = shift % babies;
         // Rotation 0 of a result ciphertext is a copy; of a fresh one it is a key switch.
         if hoisted && (baby > 0 || operands.fresh) {
-            rotated.insert((block, baby));
+            rotated.insert(baby * inputs + block);
+            blocks.insert(block);
         }
-        sums.insert((to, shift - baby));
+        made.insert(to);
+        // Every sum has a component under its operands' key, which needs a key unless it is the result key and stays in place.
+        let giant = shift - baby;
+        if sums.insert(to * reach + giant) && (giant > 0 || (operands.fresh && !hoisted)) {
+            own += 1;
+        }
     }
-    let blocks: BTreeSet<usize> = rotated.iter().map(|&(block, _)| block).collect();
-    // Every sum has a component under its operands' key, which needs a key unless it is the result key and stays in place. Those under the
-    // model key are decomposed once for all rows of a block.
-    let own = sums.iter().filter(|&&(_, giant)| giant > 0 || (operands.fresh && !hoisted)).count();
-    let (masked, shared) = match operands.encrypted {
-        true => (2 * sums.len(), 2 * sums.iter().map(|&(to, _)| to).collect::<BTreeSet<_>>().len()),
-        false => (0, 0),
-    };
-    (blocks.len() + own + shared) as f64
-        + (rotated.len() + own + masked) as f64 * INNER_PRODUCT
-        + rotated.len() as f64 * MOD_DOWN
+    // Those under the model key are decomposed once for all rows of a block.
+    let (masked, shared) =
+        if operands.encrypted { (2 * sums.count, 2 * made.count) } else { (0, 0) };
+    (blocks.count + own + shared) as f64
+        + (rotated.count + own + masked) as f64 * INNER_PRODUCT
+        + rotated.count as f64 * MOD_DOWN
+}
+
+/// A set of small numbers.
+struct Seen {
+    marks: Vec<bool>,
+    count: usize,
+}
+
+impl Seen {
+    fn new(end: usize) -> Self {
+        Self { marks: vec![false; end], count: 0 }
+    }
+
+    /// Whether it was not there before.
+    fn insert(&mut self, number: usize) -> bool {
+        let new = self.marks.get_mut(number).is_some_and(|mark| !std::mem::replace(mark, true));
+        self.count += usize::from(new);
+        new
+    }
 }
