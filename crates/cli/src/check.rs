@@ -94,7 +94,7 @@ fn check(args: &Check) -> Result<Report, CliError> {
     report.predicted_seconds = Some(seconds);
     report.predicted_peak_mib = Some(peak_mib);
     if args.encrypted {
-        let run = encrypted::run(args, (&calibration, checked))?;
+        let run = encrypted::run(args, peak_mib, (&calibration, checked))?;
         report.max_error_encrypted = Some(wanted.largest_error(&network, &run.outputs));
         report.label_agreement = Some(wanted.agreement(&network, &run.outputs));
         report.evaluate_seconds = Some(run.evaluate_seconds);
@@ -271,10 +271,13 @@ fn render(report: &Report) -> String {
 #[cfg(feature = "simulated")]
 mod encrypted {
     use super::Check;
-    use crate::demo::parties::{self, Parties};
+    use crate::demo::parties::{self, Capacity, Parties};
     use crate::demo::supervised;
     use crate::error::CliError;
     use crate::progress::Progress;
+
+    /// Memory for evaluation that a host has unless told otherwise.
+    const HOST_MEMORY_MIB: u64 = 1792;
 
     pub(super) struct Run {
         pub(super) outputs: Vec<Vec<f64>>,
@@ -282,8 +285,10 @@ mod encrypted {
         pub(super) peak_mib: f64,
     }
 
+    /// The host gets the memory that was predicted, where that is more than its default.
     pub(super) fn run(
         args: &Check,
+        predicted_peak_mib: f64,
         (calibration, samples): (&[Vec<f64>], &[Vec<f64>]),
     ) -> Result<Run, CliError> {
         let measurement = parties::measurement()?;
@@ -292,10 +297,12 @@ mod encrypted {
         let directory =
             directory.map_err(CliError::file("make a directory in", &std::env::temp_dir()))?;
         let options = args.planning.arguments()?;
+        let memory_mib = (predicted_peak_mib.ceil() as u64).max(HOST_MEMORY_MIB);
+        let capacity = Capacity { threads: args.threads, memory_mib: Some(memory_mib) };
         supervised(async {
             let mut progress = Progress::new();
             let mut parties =
-                Parties::start(directory.path(), &measurement, args.threads, &mut progress).await?;
+                Parties::start(directory.path(), &measurement, capacity, &mut progress).await?;
             parties.compile_file(("network", &onnx), calibration, &options, &mut progress).await?;
             let published = parties.publish(&mut progress).await?;
             // The first job loads what the second finds in memory.
@@ -321,7 +328,7 @@ mod encrypted {
         pub(super) peak_mib: f64,
     }
 
-    pub(super) fn run(_: &Check, _: (&[Vec<f64>], &[Vec<f64>])) -> Result<Run, CliError> {
+    pub(super) fn run(_: &Check, _: f64, _: (&[Vec<f64>], &[Vec<f64>])) -> Result<Run, CliError> {
         Err(CliError::Argument {
             what: "--encrypted",
             value: String::new(),

@@ -10,7 +10,7 @@ use crate::error::CliError;
 use crate::progress::Progress;
 use crate::shipped::{self, Digits, Shipped};
 use crate::{output, samples};
-use parties::{Parties, Setup};
+use parties::{Capacity, Parties, Setup};
 use report::{Agreement, DemoReport, NetworkReport};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -107,8 +107,13 @@ async fn network(
     progress.heading(&format!("{}: {}", shipped.name, shipped.about));
     let setup =
         Setup { network: shipped, objective: args.objective, privacy: args.workload.model_privacy };
-    let mut parties =
-        Parties::start(directory, measurement, args.workload.threads, &mut progress).await?;
+    let mut parties = Parties::start(
+        directory,
+        measurement,
+        Capacity::of(shipped, args.workload.threads),
+        &mut progress,
+    )
+    .await?;
     let compiled = parties.compile(setup, &mut progress).await?;
     let published = parties.publish(&mut progress).await?;
     let wanted = args.images.unwrap_or(compiled.lanes) as usize;

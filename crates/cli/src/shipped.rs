@@ -15,24 +15,44 @@ pub(crate) struct Shipped {
     pub(crate) about: &'static str,
     /// The ONNX file.
     pub(crate) onnx: &'static [u8],
+    /// Where the defaults are too little for it; it runs only when it is named.
+    pub(crate) memory: Option<Memory>,
+}
+
+/// What a large network may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Expanded weights and a session's keys, MiB.
+    pub(crate) plan_mib: u64,
+    /// The host's evaluation, MiB.
+    pub(crate) host_mib: u64,
 }
 
 /// All of them, in the order in which they run.
-const NETWORKS: [Shipped; 3] = [
+const NETWORKS: [Shipped; 4] = [
     Shipped {
         name: "mlp",
         about: "784 → 128 → square → 10",
         onnx: include_bytes!("../../../networks/mlp.onnx"),
+        memory: None,
     },
     Shipped {
         name: "cryptonets",
         about: "conv 5×5/2, 5 maps → square → 100 → square → 10",
         onnx: include_bytes!("../../../networks/cryptonets.onnx"),
+        memory: None,
     },
     Shipped {
         name: "e2dm",
         about: "conv 7×7/3, 4 maps → square → 64 → square → 10",
         onnx: include_bytes!("../../../networks/e2dm.onnx"),
+        memory: None,
+    },
+    Shipped {
+        name: "lenet5",
+        about: "conv 5×5, 6 maps → square → pool → conv 5×5, 16 maps → square → pool → 120 → square → 84 → square → 10",
+        onnx: include_bytes!("../../../networks/lenet5.onnx"),
+        memory: Some(Memory { plan_mib: 6 << 10, host_mib: 12 << 10 }),
     },
 ];
 
@@ -44,7 +64,7 @@ const TEST_LABELS: &[u8] = include_bytes!("../../../networks/data/test-labels.id
 const CALIBRATION_IMAGES: &[u8] =
     include_bytes!("../../../networks/data/calibration-images.idx3.gz");
 
-/// The networks of these names, all when none is named, each once.
+/// The networks of these names, all that run within the defaults when none is named, each once.
 pub(crate) fn networks(names: &[String]) -> Result<Vec<Shipped>, CliError> {
     let known = || NETWORKS.map(|n| n.name).join(", ");
     for name in names {
@@ -52,7 +72,10 @@ pub(crate) fn networks(names: &[String]) -> Result<Vec<Shipped>, CliError> {
             return Err(CliError::UnknownNetwork { name: name.clone(), known: known() });
         }
     }
-    let wanted = |n: &Shipped| names.is_empty() || names.iter().any(|name| name == n.name);
+    let wanted = |n: &Shipped| match names {
+        [] => n.memory.is_none(),
+        names => names.iter().any(|name| name == n.name),
+    };
     Ok(NETWORKS.into_iter().filter(wanted).collect())
 }
 
@@ -114,7 +137,7 @@ mod tests {
         assert_eq!(digits.images.shape(), [28, 28]);
         assert_eq!(digits.labels[..4], [7, 2, 1, 0]);
         assert_eq!(calibration().unwrap().sample_len(), 784);
-        for shipped in networks(&[]).unwrap() {
+        for shipped in NETWORKS {
             let network = shipped.network().unwrap();
             assert_eq!((network.input_len(), network.output_len()), (784, 10), "{}", shipped.name);
         }
@@ -127,7 +150,8 @@ mod tests {
             networks(&names).map(|n| n.iter().map(|n| n.name).collect::<Vec<_>>())
         };
         assert_eq!(named(&["e2dm", "mlp", "e2dm"]).unwrap(), ["mlp", "e2dm"]);
+        assert_eq!(named(&[]).unwrap(), ["mlp", "cryptonets", "e2dm"]);
         let error = named(&["lenet"]).unwrap_err();
-        assert!(error.render().contains("mlp, cryptonets, e2dm"));
+        assert!(error.render().contains("mlp, cryptonets, e2dm, lenet5"));
     }
 }

@@ -46,7 +46,7 @@ impl Objective {
 /// What demo and bench run.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Workload {
-    /// A shipped network: mlp, cryptonets or e2dm; may be repeated [default: all three]
+    /// A shipped network: mlp, cryptonets, e2dm, or lenet5, which takes 12 GiB; may be repeated [default: the first three]
     #[arg(long = "network", value_name = "NAME")]
     pub(crate) networks: Vec<String>,
 

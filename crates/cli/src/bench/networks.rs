@@ -1,7 +1,7 @@
 //! `adyton bench` without a subcommand: networks, measured with the real processes. The fields are documented in docs/bench-json.md.
 
 use crate::args::{BenchNetworks, Objective};
-use crate::demo::parties::{self, Parties, Setup};
+use crate::demo::parties::{self, Capacity, Parties, Setup};
 use crate::demo::supervised;
 use crate::error::CliError;
 use crate::output::{Table, seconds};
@@ -99,8 +99,13 @@ async fn measure(
     let mut progress = Progress::new();
     progress.heading(&format!("{}, {}", shipped.name, objective.as_str()));
     let setup = Setup { network: shipped, objective, privacy: args.workload.model_privacy };
-    let mut parties =
-        Parties::start(directory, measurement, args.workload.threads, &mut progress).await?;
+    let mut parties = Parties::start(
+        directory,
+        measurement,
+        Capacity::of(shipped, args.workload.threads),
+        &mut progress,
+    )
+    .await?;
     let compiled = parties.compile(setup, &mut progress).await?;
     let published = parties.publish(&mut progress).await?;
     let batches: Vec<usize> = match objective {

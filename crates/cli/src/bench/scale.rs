@@ -2,7 +2,7 @@
 
 use super::plot::{self, Panel, Series};
 use crate::args::{BenchScale, Objective};
-use crate::demo::parties::{self, Parties, Setup};
+use crate::demo::parties::{self, Capacity, Parties, Setup};
 use crate::demo::supervised;
 use crate::error::CliError;
 use crate::output::{Table, seconds};
@@ -153,8 +153,13 @@ async fn scale(
     let mut about = None;
     for count in THREADS {
         let directory = directory.join(format!("{count}"));
-        let mut parties =
-            Parties::start(&directory, measurement, Some(count), &mut progress).await?;
+        let mut parties = Parties::start(
+            &directory,
+            measurement,
+            Capacity::of(shipped, Some(count)),
+            &mut progress,
+        )
+        .await?;
         let compiled = parties.compile(setup, &mut progress).await?;
         let published = parties.publish(&mut progress).await?;
         let mut stage =

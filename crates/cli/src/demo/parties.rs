@@ -62,6 +62,21 @@ pub(crate) struct Setup<'a> {
     pub(crate) privacy: Privacy,
 }
 
+/// What the host may use; its own defaults where nothing is said.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Capacity {
+    pub(crate) threads: Option<u32>,
+    /// Memory for evaluation, MiB.
+    pub(crate) memory_mib: Option<u64>,
+}
+
+impl Capacity {
+    /// What a shipped network needs, on so many threads.
+    pub(crate) fn of(network: &Shipped, threads: Option<u32>) -> Self {
+        Self { threads, memory_mib: network.memory.map(|memory| memory.host_mib) }
+    }
+}
+
 /// Finds the programs of enclave and host, builds them where that is due, and measures the enclave as the simulated
 /// platform does: what the owners will demand.
 pub(crate) fn measurement() -> Result<String, CliError> {
@@ -77,7 +92,7 @@ impl Parties {
     pub(crate) async fn start(
         directory: &Path,
         measurement: &str,
-        threads: Option<u32>,
+        capacity: Capacity,
         progress: &mut Progress,
     ) -> Result<Self, CliError> {
         progress.begin("start enclave and host");
@@ -97,9 +112,13 @@ impl Parties {
 
         let mut arguments = vec!["host", "--listen", "127.0.0.1:0"];
         arguments.extend(["--enclave", "unix:../enclave/enclave.sock", "--data", "data"]);
-        let count = threads.map(|n| n.to_string());
-        if let Some(count) = &count {
-            arguments.extend(["--threads", count]);
+        let threads = capacity.threads.map(|n| n.to_string());
+        if let Some(threads) = &threads {
+            arguments.extend(["--threads", threads]);
+        }
+        let memory = capacity.memory_mib.map(|mib| format!("{mib}M"));
+        if let Some(memory) = &memory {
+            arguments.extend(["--memory", memory]);
         }
         let launch = Launch::new("host", &party("host")?, arguments).env("ADYTON_LOG", "info");
         let mut host = launch.start()?;
@@ -134,13 +153,14 @@ impl Parties {
     ) -> Result<CompileReport, CliError> {
         let calibration: Vec<Vec<f64>> =
             shipped::calibration()?.iter().map(<[f64]>::to_vec).collect();
-        let options = strings(&[
+        let Shipped { name, onnx, memory, .. } = setup.network;
+        let mut options = strings(&[
             "--objective",
             setup.objective.as_str(),
             "--model-privacy",
             setup.privacy.as_str(),
         ]);
-        let Shipped { name, onnx, .. } = setup.network;
+        options.extend(memory.map(|memory| format!("--max-memory={}", memory.plan_mib)));
         self.compile_file((name, onnx), &calibration, &options, progress).await
     }
 
