@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p adyton-runtime --example evaluate -- [--network mlp]… [--objective throughput]… [--plain]
 //!     [--groups 1,2,4] [--threads 1,2] [--repeat 3] [--networks networks] [--log-n 13] [--precision 0.01]
+//!     [--memory MIB]
 //! ```
 //!
 //! For each network, objective, number of groups and number of threads one record: the fastest of the repeated runs, per
@@ -41,6 +42,7 @@ struct Arguments {
     repeat: usize,
     log_n: Option<u8>,
     precision: Option<f64>,
+    memory_mib: Option<u64>,
 }
 
 impl Arguments {
@@ -55,6 +57,7 @@ impl Arguments {
             repeat: 3,
             log_n: None,
             precision: None,
+            memory_mib: None,
         };
         while let Some(word) = words.next() {
             if word == "--plain" {
@@ -69,6 +72,7 @@ impl Arguments {
                 "--groups" => arguments.groups = numbers(&value)?,
                 "--threads" => arguments.threads = numbers(&value)?,
                 "--log-n" => arguments.log_n = Some(value.parse()?),
+                "--memory" => arguments.memory_mib = Some(value.parse()?),
                 "--precision" => arguments.precision = Some(value.parse()?),
                 "--repeat" => arguments.repeat = value.parse()?,
                 _ => return Err(format!("unknown option {word}").into()),
@@ -136,6 +140,9 @@ fn measure(
     }
     if let Some(precision) = arguments.precision {
         options.precision = precision;
+    }
+    if let Some(mib) = arguments.memory_mib {
+        options.memory = mib << 20;
     }
     let compiled = plan::compile(network, &options)?;
     eprintln!("{}", compiled.report);
