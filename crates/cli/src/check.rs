@@ -90,7 +90,8 @@ fn check(args: &Check) -> Result<Report, CliError> {
     let threads = args.threads.map_or_else(machine::cores, |threads| threads as usize);
     let units = planning::units(&args.planning)?;
     let groups = checked.len().div_ceil(lanes).max(1);
-    let Predicted { seconds, peak_mib } = planning::predict(&program, &units, (groups, threads))?;
+    let Predicted { seconds, peak_mib, .. } =
+        planning::predict(&program, &units, (groups, threads))?;
     report.predicted_seconds = Some(seconds);
     report.predicted_peak_mib = Some(peak_mib);
     if args.encrypted {

@@ -24,6 +24,8 @@ const MOST_MEMORY: u64 = 16 << 30;
 pub(crate) struct Predicted {
     /// Evaluation of so many groups, wall time.
     pub(crate) seconds: f64,
+    /// The same, processor time.
+    pub(crate) cpu_seconds: f64,
     /// Largest memory of the host.
     pub(crate) peak_mib: f64,
 }
@@ -91,6 +93,7 @@ pub(crate) fn predict(
     let memory = estimate_memory(program, groups, threads).map_err(CliError::part(FAIL))?;
     Ok(Predicted {
         seconds: time.wall(threads),
+        cpu_seconds: time.total(),
         peak_mib: memory.total() as f64 / f64::from(1 << 20) + MEMORY_BASE_MIB,
     })
 }

@@ -65,6 +65,10 @@ pub(crate) struct BenchNetworks {
     #[arg(long = "groups", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) groups: Vec<u32>,
 
+    /// Unit costs for the predictions, as `adyton calibrate-machine` wrote them [default: those kept for this machine, or built-in ones]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) machine: Option<PathBuf>,
+
     /// Print the results as one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,

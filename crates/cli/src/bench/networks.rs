@@ -8,7 +8,7 @@ use crate::output::{Table, seconds};
 use crate::owner::infer::JobReport;
 use crate::progress::Progress;
 use crate::shipped::{self, Digits, Shipped};
-use crate::{machine, output};
+use crate::{calibrate, machine, output, planning};
 use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use std::path::Path;
@@ -41,6 +41,9 @@ struct Measured {
     host_cpu_seconds: f64,
     enclave_cpu_seconds: f64,
     host_peak_rss_mib: f64,
+    predicted_seconds: f64,
+    predicted_cpu_seconds: f64,
+    predicted_peak_mib: f64,
     model_bytes: u64,
     input_bytes: u64,
     key_bytes: u64,
@@ -108,6 +111,8 @@ async fn measure(
     .await?;
     let compiled = parties.compile(setup, &mut progress).await?;
     let published = parties.publish(&mut progress).await?;
+    let program = parties.program()?;
+    let units = calibrate::units(args.machine.as_deref())?;
     let batches: Vec<usize> = match objective {
         Objective::Latency => vec![1],
         Objective::Throughput | Objective::Memory => {
@@ -136,6 +141,8 @@ async fn measure(
         // The host takes the result's digest, and the enclave takes it again, since it believes nothing.
         let audit = 2.0 * digest_seconds(result_bytes)?;
         let upload = digest_seconds(inferred.input_bytes)?;
+        let size = (inferred.groups as usize, best.threads as usize);
+        let predicted = planning::predict(&program, &units, size)?;
         let of_session = digest_seconds(published.model_bytes + compiled.key_bytes)?;
         results.push(Measured {
             network: compiled.name.clone(),
@@ -151,6 +158,9 @@ async fn measure(
             host_cpu_seconds: best.evaluate_cpu_seconds,
             enclave_cpu_seconds: best.enclave_cpu_seconds,
             host_peak_rss_mib: parties.host.usage()?.peak_rss_mib,
+            predicted_seconds: predicted.seconds,
+            predicted_cpu_seconds: predicted.cpu_seconds,
+            predicted_peak_mib: predicted.peak_mib,
             model_bytes: published.model_bytes,
             input_bytes: inferred.input_bytes,
             key_bytes: compiled.key_bytes,
@@ -192,8 +202,10 @@ fn render(report: &Report) -> String {
         "per image",
         "job",
         "host CPU",
+        "predicted",
         "enclave CPU",
         "host memory",
+        "predicted",
         "model",
         "keys",
         "digest",
@@ -208,8 +220,10 @@ fn render(report: &Report) -> String {
             format!("{:.3} ms", r.per_image_ms),
             seconds(r.wall_seconds),
             seconds(r.host_cpu_seconds),
+            seconds(r.predicted_cpu_seconds),
             seconds(r.enclave_cpu_seconds),
             format!("{:.0} MiB", r.host_peak_rss_mib),
+            format!("{:.0} MiB", r.predicted_peak_mib),
             output::bytes(r.model_bytes),
             output::bytes(r.key_bytes),
             format!("{:.2} %", 100.0 * r.digest_share),

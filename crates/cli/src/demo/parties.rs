@@ -6,12 +6,14 @@ use crate::error::CliError;
 use crate::owner::infer::InferReport;
 use crate::owner::publish::PublishReport;
 use crate::process::{Child, Launch, Sibling};
+use crate::program_files;
 use crate::progress::Progress;
 use crate::samples;
 use crate::shipped::{self, Shipped};
 use adyton_appraise::Bytes;
 use adyton_attest::Simulated;
 use adyton_client::transport::Host as HostClient;
+use adyton_program::VerifiedProgram;
 use adyton_rpc::v1::StatsReply;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -181,6 +183,13 @@ impl Parties {
             strings(&["compile", &file, "-o", COMPILED, "--calibrate", CALIBRATION, "--json"]);
         let arguments = [arguments, options.to_vec()].concat();
         self.owner("compile", "model-owner", &arguments, progress).await
+    }
+
+    /// The program that the model owner compiled.
+    pub(crate) fn program(&self) -> Result<VerifiedProgram, CliError> {
+        program_files::load_program(
+            &self.directory.join("model-owner").join(COMPILED).join(program_files::PROGRAM),
+        )
     }
 
     /// The model owner encrypts the weights and registers the deployment for this data owner alone.
