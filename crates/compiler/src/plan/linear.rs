@@ -437,13 +437,15 @@ fn stage_cost(rotations: &Vec<usize>) -> f64 {
     rotations.len().saturating_sub(1) as f64 * (1.0 + INNER_PRODUCT) + MOD_DOWN
 }
 
-/// The least key switching and the number of baby steps that needs it, a power of two or one of a few shifts (on a grid, its width): for each input block that is rotated one decomposition,
+/// The least key switching and the number of baby steps that needs it, a power of two or one of few shifts (on a grid, its width): for each input block that is rotated one decomposition,
 /// and an inner product and a mod-down for each rotation; for each sum an inner product for every component that needs a key, and a
 /// decomposition for those that no other sum shares.
 fn cheapest_split(keys: &Keys, operands: Operands) -> (f64, usize) {
     let reach = keys.iter().map(|&(_, shift, _)| shift + 1).max().unwrap_or(1);
     let shifts: BTreeSet<usize> = keys.iter().map(|&(_, shift, _)| shift).collect();
-    let few = if shifts.len() <= FEW_SHIFTS { shifts } else { BTreeSet::new() };
+    // Where nearly all shifts occur, a power of two is as good as its neighbours, and its last giant step is a full one.
+    let sparse = shifts.len() <= FEW_SHIFTS && 2 * shifts.len() <= reach;
+    let few = if sparse { shifts } else { BTreeSet::new() };
     let powers =
         std::iter::successors(Some(1usize), |n| Some(n * 2)).take_while(|&n| n < 2 * reach);
     let mut best = (f64::INFINITY, 1);
