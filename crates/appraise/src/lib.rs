@@ -52,6 +52,7 @@ impl Endorsements {
     #[must_use]
     pub fn with_simulated(mut self) -> Self {
         self.collateral.push(include_bytes!("../roots/simulated/tdx-collateral.json").to_vec());
+        self.collateral.push(include_bytes!("../roots/simulated/sgx-collateral.json").to_vec());
         self
     }
 }

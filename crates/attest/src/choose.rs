@@ -45,9 +45,15 @@ impl PlatformName {
         #[cfg(feature = "simulated")]
         Self::Simulated(Form::Tdx),
         #[cfg(feature = "simulated")]
+        Self::Simulated(Form::Sgx),
+        #[cfg(feature = "simulated")]
         Self::Simulated(Form::Nitro),
         #[cfg(feature = "simulated")]
         Self::Simulated(Form::Tpm),
+        #[cfg(feature = "simulated")]
+        Self::Simulated(Form::AzureSnp),
+        #[cfg(feature = "simulated")]
+        Self::Simulated(Form::AzureTdx),
     ];
 
     /// As on the command line.
@@ -63,8 +69,11 @@ impl PlatformName {
             Self::Simulated(form) => match form {
                 Form::Snp => "simulated",
                 Form::Tdx => "simulated-tdx",
+                Form::Sgx => "simulated-sgx",
                 Form::Nitro => "simulated-nitro",
                 Form::Tpm => "simulated-tpm",
+                Form::AzureSnp => "simulated-azure-snp",
+                Form::AzureTdx => "simulated-azure-tdx",
             },
         }
     }
