@@ -12,7 +12,7 @@ use crate::world::{Setup, World};
 use crate::{Level, Report, Run};
 
 /// Steps of the search: ±16 to within 2^−6.
-pub(crate) const STEPS: usize = 10;
+const STEPS: usize = 10;
 
 /// A host without any key finds a victim's first output: it adds a public number to it and sees whether the enclave balks at the range.
 pub(crate) fn search(
