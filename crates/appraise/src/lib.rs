@@ -17,6 +17,7 @@ mod azure;
 mod claims;
 mod error;
 pub mod eventlog;
+pub mod expected;
 mod intel;
 mod nitro;
 mod pki;
