@@ -17,6 +17,7 @@ mod azure;
 mod claims;
 mod error;
 pub mod eventlog;
+pub mod expected;
 mod intel;
 mod nitro;
 mod pki;
@@ -52,6 +53,7 @@ impl Endorsements {
     #[must_use]
     pub fn with_simulated(mut self) -> Self {
         self.collateral.push(include_bytes!("../roots/simulated/tdx-collateral.json").to_vec());
+        self.collateral.push(include_bytes!("../roots/simulated/sgx-collateral.json").to_vec());
         self
     }
 }

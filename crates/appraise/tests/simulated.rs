@@ -6,13 +6,19 @@ mod pki;
 mod snp;
 
 use adyton_appraise::{TrustStore, Vendor};
+use base64::Engine;
 use intel_made::Tee;
 use p384::ecdsa::SigningKey;
 use p384::pkcs8::EncodePublicKey;
 use pki::{Shape, issue, spki};
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::traits::PublicKeyParts;
 use sha2::{Digest, Sha384};
 use snp::tlv;
 use std::path::PathBuf;
+
+/// The key of Azure's vTPM.
+const VTPM_KEY: &[u8] = include_bytes!("../../attest/simulated/vtpm-key.pk8");
 
 /// 2025 and 2045, the first second of each.
 const DATES: (u64, u64) = (1_735_689_600, 2_366_841_600);
@@ -54,7 +60,22 @@ fn aws() -> [Vec<u8>; 2] {
     ]
 }
 
-fn files() -> [(PathBuf, Vec<u8>); 10] {
+/// The runtime claims of Azure's place, with the key of its vTPM. That key, of RSA with 2048 bits in PKCS #8, was made once by openssl;
+/// its secret is no secret.
+fn runtime_claims(key: &[u8]) -> Vec<u8> {
+    let key = rsa::PrivateKey::from_pkcs8_der(key).unwrap();
+    let number = |bytes: Box<[u8]>| {
+        let first = bytes.iter().position(|&byte| byte != 0).unwrap();
+        base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(&bytes[first..])
+    };
+    let (e, n) = (number(key.e().to_be_bytes()), number(key.n().to_be_bytes()));
+    format!(
+        r#"{{"keys":[{{"kid":"HCLAkPub","key_ops":["sign"],"kty":"RSA","e":"{e}","n":"{n}"}}],"vm-configuration":{{"simulated":"protects nothing"}}}}"#
+    )
+    .into_bytes()
+}
+
+fn files() -> [(PathBuf, Vec<u8>); 13] {
     let (amd, intel, [nitro_root, nitro_module]) = (amd(), intel(), aws());
     let crates = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let own = |name: &str| crates.join("roots/simulated").join(name);
@@ -65,7 +86,10 @@ fn files() -> [(PathBuf, Vec<u8>); 10] {
         (provider("vcek.der"), amd.leaf_certificate()),
         (own("intel-root.der"), intel.root()),
         (own("tdx-collateral.json"), intel.collateral(Tee::Tdx)),
+        (own("sgx-collateral.json"), intel.collateral(Tee::Sgx)),
         (provider("tdx-key-data.bin"), intel.key_data(Tee::Tdx, 4)),
+        (provider("sgx-key-data.bin"), intel.key_data(Tee::Sgx, 3)),
+        (provider("azure-runtime.json"), runtime_claims(VTPM_KEY)),
         (own("aws-root.der"), nitro_root.clone()),
         (provider("nitro-root.der"), nitro_root),
         (provider("nitro-module.der"), nitro_module),

@@ -11,12 +11,22 @@ pub(crate) trait Provider: EvidenceProvider + Send + Sync {
     fn secret(&self) -> Result<Option<Zeroizing<[u8; 32]>>, PlatformError> {
         Ok(None)
     }
+
+    /// A monotonic counter, 0 at first; `None` where the interface in use has none.
+    fn counter(&self) -> Result<Option<u64>, PlatformError> {
+        Ok(None)
+    }
+
+    /// Moves the counter forward; without effect where there is none.
+    fn advance_counter(&self, _to: u64) -> Result<(), PlatformError> {
+        Ok(())
+    }
 }
 
 /// Evidence by a provider; a sealing key that it lends or, without one, that lives as long as this process.
 ///
-/// None of the interfaces in use has a monotonic counter. Where the sealing key ends with the process that costs nothing: no
-/// state of an earlier process opens at all. Where it lasts (SGX), older state can be put back, and the enclave says so.
+/// Of the interfaces in use the TPM's alone has a monotonic counter. Where the sealing key ends with the process that costs nothing: no
+/// state of an earlier process opens at all. Where it lasts without one (SGX), older state can be put back, and the enclave says so.
 pub(crate) struct Hardware<P> {
     provider: P,
     sealing_key: Zeroizing<[u8; 32]>,
@@ -59,10 +69,10 @@ impl<P: Provider> Platform for Hardware<P> {
     }
 
     fn counter(&self) -> Result<Option<u64>, PlatformError> {
-        Ok(None)
+        self.provider.counter()
     }
 
-    fn advance_counter(&self, _: u64) -> Result<(), PlatformError> {
-        Ok(())
+    fn advance_counter(&self, to: u64) -> Result<(), PlatformError> {
+        self.provider.advance_counter(to)
     }
 }

@@ -9,7 +9,7 @@
 //! | SNP, TDX | Linux's configfs-tsm | of the process | none |
 //! | Nitro | the Nitro Secure Module | of the process | none |
 //! | SGX | Gramine's attestation files | by the processor, for the measurement | none |
-//! | TPM 2.0 | a quote of its registers | of the process | none |
+//! | TPM 2.0 | a quote of its registers | by the TPM, for the registers of the boot | the TPM's |
 //! | simulated | a public key, for tests | a file | a file |
 //!
 //! A sealing key of the process ends with it: what it sealed opens never again, so nothing can be rolled back, and after a

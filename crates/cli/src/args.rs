@@ -3,6 +3,7 @@
 mod audit;
 #[cfg(feature = "simulated")]
 mod bench;
+mod measure;
 mod owners;
 mod planning;
 mod release;
@@ -22,9 +23,10 @@ pub(crate) use release::{OutputForm, Release};
 #[cfg(feature = "simulated")]
 pub(crate) use runs::Demo;
 pub(crate) use runs::{
-    CalibrateMachine, Check, Compile, Fitting, Inspect, Measure, Objective, Plan, Privacy,
+    CalibrateMachine, Check, Compile, Fitting, Inspect, Objective, Plan, Privacy,
 };
 
+pub(crate) use measure::Measure;
 pub(crate) use trust::{Answering, Endorsing, Policy, PolicyCommand, PolicyNew, Trust};
 
 use clap::{Parser, Subcommand};

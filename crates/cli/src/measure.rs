@@ -1,5 +1,7 @@
 //! `adyton measure`: what evidence of an enclave's program must name.
 
+mod image;
+
 use crate::args::Measure;
 use crate::error::CliError;
 use crate::output::{self, Table};
@@ -30,8 +32,11 @@ struct Expected {
     how: &'static str,
 }
 
-/// Measures the program that was named, or the one beside this one.
+/// Measures the image or the program that was named, or the program beside this one.
 pub(crate) fn run(args: &Measure) -> Result<(), CliError> {
+    if let Some(image) = image::measure(args)? {
+        return if args.json { output::json(&image) } else { output::text(&image.render()) };
+    }
     let path = match &args.program {
         Some(path) => path.clone(),
         None => Sibling::Enclave.find()?,
@@ -52,7 +57,7 @@ fn measure(path: &Path) -> Result<Report, CliError> {
     })
 }
 
-/// Vendors measure images, which hold firmware, kernel or runtime besides the program: only their tools know those.
+/// Vendors measure images, which hold firmware, kernel or runtime besides the program: of the program alone nothing follows.
 fn platforms(sha384: &Bytes) -> Vec<Expected> {
     let simulated = cfg!(feature = "simulated").then(|| Expected {
         platform: "simulated",
@@ -62,16 +67,16 @@ fn platforms(sha384: &Bytes) -> Vec<Expected> {
     });
     let by_image = |platform, claim, how| Expected { platform, claim, value: None, how };
     let by_image = [
-        by_image("sgx", "MRENCLAVE", "gramine-sgx-sign prints it (docs/deploy/gramine.md)"),
         by_image(
-            "nitro",
-            "PCR0, PCR1, PCR2",
-            "nitro-cli build-enclave prints them (docs/deploy/nitro.md)",
+            "sgx",
+            "MRENCLAVE",
+            "adyton measure --sigstruct FILE reads it (docs/deploy/gramine.md)",
         ),
+        by_image("nitro", "PCR0, PCR1, PCR2", "adyton measure --eif FILE (docs/deploy/nitro.md)"),
         by_image(
             "snp",
             "measurement",
-            "sev-snp-measure, from firmware, kernel, initrd, command line (docs/deploy/snp.md)",
+            "adyton measure --firmware FILE --kernel FILE --initrd FILE --append STRING (docs/deploy/snp.md)",
         ),
         by_image(
             "tdx",
@@ -94,7 +99,7 @@ impl Report {
         for expected in platforms {
             let value = match &expected.value {
                 Some(value) => format!("{value}  ({})", expected.how),
-                None => format!("not computed here: {}", expected.how),
+                None => format!("not of the program alone: {}", expected.how),
             };
             table.row(&[expected.platform, expected.claim, &value]);
         }

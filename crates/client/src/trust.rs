@@ -118,11 +118,11 @@ impl VerifiedEnclave {
 }
 
 /// What evidence of this kind must carry to vouch for a statement. A TPM takes no more than its largest hash is long, which
-/// may be 32 bytes, and gets SHA-256 of the report data.
+/// may be 32 bytes, and gets SHA-256 of the report data; Azure's evidence is answered by its vTPM.
 pub fn bound_data(kind: Kind, statement: &EvidenceStatement) -> Vec<u8> {
     let data = statement.report_data();
     match kind {
-        Kind::Tpm => digest::sha256(&data).to_vec(),
+        Kind::Tpm | Kind::AzureSnp | Kind::AzureTdx => digest::sha256(&data).to_vec(),
         _ => data.to_vec(),
     }
 }

@@ -24,6 +24,11 @@ pub enum Defence {
     Silence,
     /// Every session has a result key of its own.
     OwnKey,
+    /// A new epoch has new keys, and knows nothing of the one before.
+    Epoch,
+    /// A failed check changes nothing of the work.
+    #[cfg(adyton_attacks)]
+    SameWork,
     /// Nothing is decrypted but under a result key.
     #[cfg(adyton_attacks)]
     ResultKeyOnly,
@@ -64,7 +69,7 @@ impl Defences {
 fn all_defences_stand() {
     use Defence::*;
     assert_eq!(size_of::<Defences>(), 0);
-    let all = [Noise, Range, Flooding, Form, SingleUse, Owner, Ledger, Silence, OwnKey];
+    let all = [Noise, Range, Flooding, Form, SingleUse, Owner, Ledger, Silence, OwnKey, Epoch];
     const { assert!(Defences::stands(Defences {}, Noise)) };
     assert!(all.into_iter().all(|defence| Defences::default().stands(defence)));
 }

@@ -36,9 +36,10 @@ Options:
                       auto        the first of sgx, nitro, tdx or snp, tpm that this machine offers
                       simulated   PROTECTS NOTHING (where this build has it): its keys are public or plain files. For
                                   development and tests; owners refuse it unless they allow it by name. Its evidence has SNP's
-                                  form; simulated-tdx, simulated-nitro and simulated-tpm have the others'
-                      Only sgx has a sealing key that outlives the process, and no counter (--on-restart). With tdx, snp, nitro and tpm the
-                      state ends with the process: owners register anew, and --state must name a new folder.
+                                  form; simulated-tdx, -sgx, -nitro, -tpm, -azure-snp and -azure-tdx have the others'
+                      With tpm the state outlives the process while the machine boots the same, and an older copy is refused by the TPM's
+                      counter. sgx has a lasting sealing key and no counter (--on-restart). With tdx, snp and nitro the state ends with the
+                      process: owners register anew, and --state must name a new folder.
   --platform-path PATH  Where the platform's folder, device or socket is, when not in its usual place. Of the simulated one: the
                       folder of its files [default: simulated-platform in the state folder]; put it elsewhere, and a
                       state folder restored from a backup is seen to be old.

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::Clock;
 use crate::audit::Stage;
-use crate::defences::{Defence, Defences};
+use crate::defences::Defence;
 use crate::event::Release;
 use crate::plan::Plan;
 use crate::release::Rules;
@@ -92,10 +92,15 @@ impl State {
 
     /// The secret behind a session's result key, and the session that the key is derived for.
     pub(crate) fn result_secret(&self, id: &SessionId, session: &Session) -> (Seed, SessionId) {
-        match self.defences.stands(Defence::OwnKey) {
-            true => (self.vault.get(session.secret), *id),
-            false => (Seed::new([0; 32]), SessionId([0; 32])),
-        }
+        let named = if self.defences.stands(Defence::OwnKey) { *id } else { SessionId([0; 32]) };
+        let own = [Defence::OwnKey, Defence::Epoch].iter().all(|&d| self.defences.stands(d));
+        let secret = if own { self.vault.get(session.secret) } else { Seed::new([0; 32]) };
+        (secret, named)
+    }
+
+    /// The epoch that keys are derived for.
+    pub(crate) fn key_epoch(&self, identity: &Identity) -> u32 {
+        if self.defences.stands(Defence::Epoch) { identity.epoch } else { 0 }
     }
 
     /// [`charge`], as far as there is a ledger.
@@ -127,19 +132,23 @@ impl State {
         };
         deployment.audits.check(job, audited)?;
         let plan = &deployment.plan;
-        check_length(job, &request.ciphertexts, plan)?;
+        let mut length = plan.ciphertext_len;
+        match self.defences.stands(Defence::Form) {
+            true => check_length(job, &request.ciphertexts, plan)?,
+            false => length = request.ciphertexts.len().max(1),
+        }
         let identity = self.identity()?;
         let policy = &deployment.statement.policy;
         let rules = Rules::new(plan, policy, (job.samples, job.groups), self.defences);
         let (secret, named) = self.result_secret(&job.session, session);
-        let key = secrets::result_key(plan, &secret, &named, identity.epoch)
+        let key = secrets::result_key(plan, &secret, &named, self.key_epoch(identity))
             .map_err(Refusal::internal)?;
         let decryptor = Decryptor::with_encoder(&key, &plan.encoder).map_err(Refusal::internal)?;
         let mut buffer = DecryptBuffer::default();
         let mut outputs = rules.outputs();
         // One ciphertext at a time, in memory that stays in the processor's cache. Should a later one not decode, then the request is
         // refused for its form, as if none had been decrypted: what was read goes nowhere.
-        for (group, bytes) in request.ciphertexts.chunks(plan.ciphertext_len).enumerate() {
+        for (group, bytes) in request.ciphertexts.chunks(length).enumerate() {
             #[cfg(adyton_attacks)]
             if !self.defences.stands(Defence::ResultKeyOnly)
                 && let seed = self.vault.get(deployment.seed)
@@ -148,11 +157,20 @@ impl State {
                 rules.read(&slots, group * plan.lanes, &mut outputs);
                 continue;
             }
-            let ciphertext = secrets::result_ciphertext(plan, bytes, self.defences)
-                .ok_or(Problem::BadCiphertext)?;
+            let ciphertext = secrets::result_ciphertext(plan, bytes);
+            #[cfg(adyton_attacks)]
+            let ciphertext = match self.defences.stands(Defence::Form) {
+                true => ciphertext,
+                false => crate::weakened::lax_ciphertext(plan, bytes),
+            };
+            let ciphertext = ciphertext.ok_or(Problem::BadCiphertext)?;
             let slots =
                 decryptor.decrypt_slots_in(&ciphertext, &mut buffer).map_err(Refusal::internal)?;
             rules.read(slots, group * plan.lanes, &mut outputs);
+            #[cfg(adyton_attacks)]
+            if !self.defences.stands(Defence::SameWork) && rules.stops(&mut outputs) {
+                break;
+            }
         }
         let mut rng = ChaCha20Rng::from_seed(random_bytes()?);
         let (checks, values) = rules.finish(outputs, &mut rng);
@@ -238,7 +256,7 @@ pub(crate) fn check_form(
     plan: &Plan,
 ) -> Result<(), Refusal> {
     check_length(job, ciphertexts, plan)?;
-    let decodes = |bytes| secrets::result_ciphertext(plan, bytes, Defences::default()).is_some();
+    let decodes = |bytes| secrets::result_ciphertext(plan, bytes).is_some();
     if ciphertexts.chunks(plan.ciphertext_len).all(decodes) {
         Ok(())
     } else {

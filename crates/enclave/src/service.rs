@@ -145,6 +145,8 @@ impl Enclave {
                 signing: Seed::new(random_bytes()?),
                 sealing: Seed::new(random_bytes()?),
             };
+            #[cfg(adyton_attacks)]
+            let event = crate::weakened::begun(&core.state, event);
             core.commit(Record { time: clock.now(), event })?;
         }
         let enclave = Self {
@@ -339,11 +341,13 @@ impl Enclave {
         };
         let identity = core.state.identity()?;
         let (epoch, signing) = (identity.epoch, core.state.signing_key(identity));
+        let key_epoch = core.state.key_epoch(identity);
         // Making a key takes long and changes nothing: others need not wait for it.
         drop(core);
         let spec = plan.keys.get(index as usize).ok_or(Problem::UnknownKey)?;
-        let key = secrets::evaluation_key(&plan.parameters, &seeds, &named, epoch, (index, spec))
-            .map_err(Refusal::internal)?;
+        let key =
+            secrets::evaluation_key(&plan.parameters, &seeds, &named, key_epoch, (index, spec))
+                .map_err(Refusal::internal)?;
         if key.len() > limits::MAX_KEY {
             return Err(Problem::TooLarge.into());
         }

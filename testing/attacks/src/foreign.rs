@@ -12,13 +12,13 @@ use crate::world::{Got, Setup, World};
 use crate::{Level, Report, Run};
 
 /// Whether values are what an attacker hopes for.
-fn close(values: &[f64], hoped: &[f64], tolerance: f64) -> bool {
+pub(crate) fn close(values: &[f64], hoped: &[f64], tolerance: f64) -> bool {
     values.len() == hoped.len()
         && values.iter().zip(hoped).all(|(value, hope)| (value - hope).abs() < tolerance)
 }
 
 /// Far above flooding and rounding, far below the values.
-const TOLERANCE: f64 = 0.05;
+pub(crate) const TOLERANCE: f64 = 0.05;
 
 /// The encrypted weights, brought to the result's level and scale by leaving out primes.
 fn lowered(world: &World) -> anyhow::Result<(Poly<Ntt>, Poly<Ntt>)> {
@@ -203,43 +203,49 @@ pub(crate) fn unsigned_job() -> anyhow::Result<Report> {
     })
 }
 
+/// What is not of a result's form, made of an honest result.
+fn malformed(world: &World) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+    let parameters = &world.model.parameters;
+    let honest = world.evaluate(0, &world.input(0))?;
+    let good = honest.encode(parameters)?;
+    let (b, a) = (honest.b().clone(), honest.a().clone());
+    let twice = honest.scale().mul(&Scale::pow2(1));
+    let rescaled = Ciphertext::<ResultKey>::from_parts(parameters, b, a, 0, twice)?;
+    let higher = world.points_at_result_key(&vec![0.0; world.slots()])?;
+    Ok(vec![
+        ("truncated", good.get(..good.len() - 1).unwrap_or_default().to_vec()),
+        ("oversized", [good.as_slice(), &[0]].concat()),
+        ("doubled", [good.as_slice(), &good].concat()),
+        ("of another level", higher.encode(parameters)?),
+        ("of another scale", rescaled.encode(parameters)?),
+    ])
+}
+
 pub(crate) fn forms() -> anyhow::Result<Report> {
-    let run = |missing: &[Defence]| -> anyhow::Result<Run> {
+    // Which of them are decrypted.
+    let run = |missing: &[Defence]| -> anyhow::Result<(Vec<&str>, usize)> {
         let world = World::new(Setup { missing, ..Setup::default() })?;
-        let parameters = &world.model.parameters;
-        let honest = world.evaluate(0, &world.input(0))?;
-        let good = honest.encode(parameters)?;
-        let (b, a) = (honest.b().clone(), honest.a().clone());
-        let twice = honest.scale().mul(&Scale::pow2(1));
-        let rescaled = Ciphertext::<ResultKey>::from_parts(parameters, b, a, 0, twice)?;
-        let higher = world.points_at_result_key(&vec![0.0; world.slots()])?;
-        let cases = [
-            ("truncated", good.get(..good.len() - 1).unwrap_or_default().to_vec()),
-            ("oversized", [good.as_slice(), &[0]].concat()),
-            ("doubled", [good.as_slice(), &good].concat()),
-            ("empty", Vec::new()),
-            ("of another level", higher.encode(parameters)?),
-            ("of another scale", rescaled.encode(parameters)?),
-        ];
-        let mut taken = Vec::new();
+        let cases = malformed(&world)?;
+        let (mut taken, all) = (Vec::new(), cases.len());
         for (name, bytes) in cases {
             let got = world.release_bytes(0, &world.job(0), bytes)?;
             if !matches!(got, Got::Refused(_)) {
                 taken.push(name);
             }
         }
-        let found = match taken.as_slice() {
-            [] => "all 6 refused before decryption".to_owned(),
-            taken => format!("released: {}", taken.join(", ")),
-        };
-        Ok(Run::new(!taken.is_empty(), found))
+        Ok((taken, all))
     };
+    let (off, all) = run(&[Defence::Form])?;
+    let (on, _) = run(&[])?;
     Ok(Report {
         attack: "truncated, oversized, of another level or scale",
         level: Level::B,
         defence: "one form alone",
-        off: run(&[Defence::Form])?,
-        on: run(&[])?,
+        off: Run::new(off.len() == all, format!("decrypted: {}", off.join(", "))),
+        on: match on.as_slice() {
+            [] => Run::new(false, format!("all {all} refused before decryption")),
+            taken => Run::new(true, format!("decrypted: {}", taken.join(", "))),
+        },
         bound: None,
     })
 }

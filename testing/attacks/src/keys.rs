@@ -8,7 +8,8 @@ use adyton_ring::{Ntt, Poly};
 use adyton_wire::statement::{AUDIT_RATE_ALL, Checks};
 
 use crate::common::{LANES, WEIGHTS};
-use crate::world::{Got, Layout, OUTPUTS, RANGE, Setup, World};
+use crate::network::{Layout, OUTPUTS, RANGE};
+use crate::world::{Got, Setup, World};
 use crate::{Level, Report, Run};
 
 /// Whose key.
@@ -218,16 +219,8 @@ fn bound(setup: Setup<'_>, outputs: usize) -> anyhow::Result<String> {
     })
 }
 
-const AUDITED: Setup<'static> = Setup {
-    missing: &[],
-    layout: Layout::Declared,
-    range: RANGE,
-    bits: 16,
-    audit_ppm: AUDIT_RATE_ALL,
-    ledger: 1 << 20,
-    counts: true,
-};
-const UNAUDITED: Setup<'static> = Setup { audit_ppm: 0, ..AUDITED };
+const AUDITED: Setup<'static> = Setup { audit_ppm: AUDIT_RATE_ALL, ..UNAUDITED };
+const UNAUDITED: Setup<'static> = Setup::USUAL;
 
 /// An attack that honest-looking slots get past every check: what stops it is an audit.
 fn against_audits(

@@ -4,19 +4,26 @@
 //! The enclave here is compiled from the sources of the shipped one under a condition that no feature sets; see `weakened`.
 #![expect(missing_docs, reason = "a test suite: what it prints says what it does")]
 
+mod epochs;
 mod foreign;
 mod keys;
+mod machine;
+mod network;
 mod noise;
 mod oracle;
 mod replay;
+mod timing;
 mod world;
 
 #[path = "../../../crates/enclave/tests/common/mod.rs"]
 mod common;
+#[path = "../../../crates/enclave/src/tests/constant_time/welch.rs"]
+mod welch;
 
 use serde::Serialize;
 
-pub use world::{Got, Layout, Setup, World};
+pub use network::Layout;
+pub use world::{Got, Setup, World};
 
 /// Who attacks, in the terms of THREATS.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -86,7 +93,10 @@ pub const ATTACKS: &[Attack] = &[
     foreign::another_model,
     foreign::unsigned_job,
     foreign::forms,
-    oracle::reactions,
+    oracle::replies,
+    timing::releases,
+    epochs::result,
+    epochs::messages,
     replay::spent_job,
     replay::rolled_back_state,
 ];

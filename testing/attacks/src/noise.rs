@@ -6,7 +6,8 @@ use adyton_wire::Request;
 
 use crate::common::LANES;
 use crate::keys::is_result_key;
-use crate::world::{Got, Layout, Setup, World};
+use crate::network::Layout;
+use crate::world::{Got, Setup, World};
 use crate::{Level, Report, Run};
 
 /// Li and Micciancio (ePrint 2020/1533): from an exact decryption w of an honest ciphertext (b, a), s = (w − b)/a.

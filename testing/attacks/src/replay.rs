@@ -6,7 +6,8 @@ use adyton_enclave_weakened::Defence;
 use adyton_wire::statement::Checks;
 
 use crate::common::LANES;
-use crate::world::{Got, OUTPUTS, Setup, World};
+use crate::network::OUTPUTS;
+use crate::world::{Got, Setup, World};
 use crate::{Level, Report, Run};
 
 pub(crate) fn spent_job() -> anyhow::Result<Report> {

@@ -1,157 +1,19 @@
 //! A deployment with two data owners on rings small enough to attack by hand, and the host's powers over it.
-//!
-//! The network: y_i = w_i·x_i for three features, then z_p = y_p + y_(p+1). Four outputs stand in positions 0 to 3, a copy of the last in
-//! the last position, zero elsewhere. Its rotation by one position is a key that the host has and turns against the enclave.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use adyton_attest::{EvidenceProvider, Platform, PlatformError, Simulated};
 use adyton_ckks::{
-    Ciphertext, Encoder, Evaluator, Gadget, InputKey, ModelKey, Parameters, ParametersLiteral,
-    ResultKey, RingKind, Scale, Security, SwitchTerm, Weight,
+    Ciphertext, Encoder, Evaluator, InputKey, ModelKey, ResultKey, Scale, SwitchTerm, Weight,
 };
-use adyton_enclave_weakened::{Clock, Defence, Defences, Enclave, StateFile};
-use adyton_program::{InputLayout, ModelPrivacy, OutputLayout, Program, Step, WeightSpec, infer};
-use adyton_ring::{Ntt, Poly, ntt_primes};
+use adyton_enclave_weakened::{Defence, Defences, Restart};
+use adyton_ring::{Ntt, Poly};
 use adyton_wire::statement::*;
 use adyton_wire::*;
 use anyhow::Context;
-use tempfile::TempDir;
-use zeroize::Zeroizing;
 
-use crate::common::{
-    DataOwner, Host, Known, LANES, ModelOwner, WEIGHTS, open, policy, register, released,
-};
-
-/// Degree 2^6: protects nothing, so that what stops an attack is the enclave and not the lattice.
-pub(crate) const LOG_N: u8 = 6;
-/// Deviation of an honest slot; the honest jobs of every attack are held to it.
-pub(crate) const DEVIATION: f64 = 1.0 / (1u64 << 32) as f64;
-/// Positions of outputs, and of each output's first place.
-pub(crate) const OUTPUTS: usize = 4;
-/// Largest absolute output of the ordinary program.
-pub(crate) const RANGE: f64 = 16.0;
-const NOW: u64 = 1_800_000_000;
-/// Samples of the honest jobs: all lanes are used.
-pub(crate) const SAMPLES: [[f64; 3]; LANES] =
-    [[1.0, 2.0, 3.0], [-2.0, 0.5, -0.25], [0.0, -1.5, 2.5], [3.0, 1.0, -1.0]];
-
-/// What stands in the result's positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// Four outputs and a copy; the rest must be noise.
-    Declared,
-    /// An output in every position: nothing is left to be checked for noise.
-    EverySlot,
-}
-
-/// The program that the parties agreed on.
-fn program(layout: Layout, range: f64) -> anyhow::Result<Program> {
-    let kind = RingKind::ConjugateInvariant;
-    let large = ntt_primes(kind, LOG_N, 46, 2, &[])?;
-    let small = ntt_primes(kind, LOG_N, 40, 2, &[])?;
-    let positions = (1usize << LOG_N) / LANES;
-    let mut features = vec![Some(0), Some(1), Some(2), Some(0)];
-    features.resize(positions, None);
-    let mut places = vec![Some(0), Some(1), Some(2), Some(3)];
-    places.resize(positions, None);
-    if let Some(last) = places.last_mut() {
-        *last = Some(3);
-    }
-    if layout == Layout::EverySlot {
-        places = (0..positions as u32).map(Some).collect();
-    }
-    let outputs = if layout == Layout::EverySlot { positions } else { OUTPUTS } as u32;
-    let gadget = Some(Gadget { digit_primes: 1, special_primes: 1 });
-    let mut program = Program {
-        name: "three products and a rotation".to_owned(),
-        parameters: ParametersLiteral {
-            kind,
-            log_n: LOG_N,
-            primes: vec![large[0], small[0], small[1]],
-            special_primes: vec![large[1]],
-            levels: vec![vec![0], vec![0, 1], vec![0, 1, 2]],
-            gadgets: vec![None, gadget, gadget],
-            security: Security::InsecureForTests,
-        },
-        privacy: ModelPrivacy::Encrypted,
-        input: InputLayout {
-            shape: vec![3],
-            lanes: LANES as u32,
-            positions: positions as u32,
-            ciphertexts: vec![features],
-            scale: Scale::pow2(40),
-            bound: 4.0,
-        },
-        weights: vec![WeightSpec {
-            level: 2,
-            scale: Scale::product([small[0], small[1]]),
-            mask: 0,
-            row: 0,
-        }],
-        steps: vec![
-            Step::Products { terms: vec![(0, 0)], bias: None },
-            Step::SwitchSum { terms: vec![(1, 0)], rescale: true },
-            Step::SwitchSum { terms: vec![(2, 0), (2, LANES as u32)], rescale: true },
-        ],
-        output: OutputLayout {
-            value: 3,
-            outputs,
-            positions: places,
-            range,
-            deviation: DEVIATION,
-            released_deviation: DEVIATION,
-        },
-        keys: Vec::new(),
-    };
-    let parameters = Parameters::new_insecure_for_tests(&program.parameters)?;
-    program.keys = infer(&program, &parameters)?.keys;
-    Ok(program)
-}
-
-struct Clockwork(Arc<AtomicU64>);
-
-impl Clock for Clockwork {
-    fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// The simulated platform, with its counter or without.
-struct Place {
-    inner: Simulated,
-    counts: bool,
-}
-
-impl EvidenceProvider for Place {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn simulated(&self) -> bool {
-        true
-    }
-
-    fn evidence(&self, report_data: &[u8; 64]) -> Result<Vec<u8>, PlatformError> {
-        self.inner.evidence(report_data)
-    }
-}
-
-impl Platform for Place {
-    fn sealing_key(&self) -> Result<Zeroizing<[u8; 32]>, PlatformError> {
-        self.inner.sealing_key()
-    }
-
-    fn counter(&self) -> Result<Option<u64>, PlatformError> {
-        if self.counts { self.inner.counter() } else { Ok(None) }
-    }
-
-    fn advance_counter(&self, to: u64) -> Result<(), PlatformError> {
-        if self.counts { self.inner.advance_counter(to) } else { Ok(()) }
-    }
-}
+use crate::common::{DataOwner, Host, Known, LANES, ModelOwner, open, policy, register, released};
+use crate::machine::Machine;
+use crate::network::{Layout, RANGE, SAMPLES, expected, program};
 
 /// How a world is made.
 #[derive(Clone, Copy, Debug)]
@@ -168,21 +30,35 @@ pub struct Setup<'a> {
     pub audit_ppm: u32,
     /// Bits that a session may be charged.
     pub ledger: u64,
+    /// Jobs of an owner, and of all.
+    pub jobs: u32,
+    /// Result ciphertexts of a session.
+    pub ciphertexts: u32,
     /// Whether the platform has a monotonic counter.
     pub counts: bool,
+    /// What a restart does where it has none.
+    pub restart: Restart,
+}
+
+impl Setup<'_> {
+    /// The usual world, with all defences.
+    pub const USUAL: Setup<'static> = Setup {
+        missing: &[],
+        layout: Layout::Declared,
+        range: RANGE,
+        bits: 16,
+        audit_ppm: 0,
+        ledger: 1 << 20,
+        jobs: 64,
+        ciphertexts: 64,
+        counts: true,
+        restart: Restart::Continue,
+    };
 }
 
 impl Default for Setup<'_> {
     fn default() -> Self {
-        Self {
-            missing: &[],
-            layout: Layout::Declared,
-            range: RANGE,
-            bits: 16,
-            audit_ppm: 0,
-            ledger: 1 << 20,
-            counts: true,
-        }
+        Self::USUAL
     }
 }
 
@@ -222,9 +98,7 @@ impl std::fmt::Display for Got {
 
 /// An enclave, a deployment, two data owners of whom the first is in league with the host at level C, and the host.
 pub struct World {
-    folder: TempDir,
-    setup: (Defences, bool),
-    enclave: Option<Enclave>,
+    machine: Machine,
     /// The enclave's identity.
     pub known: Known,
     /// The model owner.
@@ -246,16 +120,19 @@ pub struct World {
 impl World {
     /// A world as it is set up.
     pub fn new(setup: Setup<'_>) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let defences = (Defences::without(setup.missing), setup.counts);
-        let enclave = start(folder.path(), defences)?;
-        let mut call = |request| call(&enclave, request);
+        let defences = Defences::without(setup.missing);
+        let machine = Machine::new(defences, setup.counts, setup.restart)?;
+        let mut call = |request| call(&machine, request);
         let known = Known::challenge(&mut call);
         let auditor = SigningKey::generate()?;
         let keys = [SigningKey::generate()?, SigningKey::generate()?];
         let audit = AuditPolicy { rate_ppm: setup.audit_ppm, auditor: auditor.public_key() };
         let policy = Policy {
+            ciphertexts_per_session: setup.ciphertexts,
+            jobs_per_owner: setup.jobs,
+            jobs_total: setup.jobs,
             bits_per_session: setup.ledger,
+            bits_total: setup.ledger.saturating_mul(2),
             output: OutputForm::Logits { bits: setup.bits },
             audit: (setup.audit_ppm > 0).then_some(audit),
             ..policy(keys.iter().map(SigningKey::public_key))
@@ -270,19 +147,7 @@ impl World {
         let (evaluator, encoder) =
             (Evaluator::new(&model.parameters), Encoder::new(&model.parameters));
         let samples = SAMPLES.map(|sample| sample.map(|x| x * setup.range / RANGE));
-        Ok(Self {
-            folder,
-            setup: defences,
-            enclave: Some(enclave),
-            known,
-            model,
-            owners,
-            hosts,
-            auditor,
-            evaluator,
-            encoder,
-            samples,
-        })
+        Ok(Self { machine, known, model, owners, hosts, auditor, evaluator, encoder, samples })
     }
 
     /// Slots, ring degree and number of positions.
@@ -302,8 +167,12 @@ impl World {
 
     /// One request, over its bytes.
     pub fn call(&self, request: Request) -> anyhow::Result<Reply> {
-        let enclave = self.enclave.as_ref().context("the enclave is down")?;
-        Ok(Reply::decode(&enclave.serve(&request.encode()))?)
+        Ok(Reply::decode(&self.serve(&request.encode())?)?)
+    }
+
+    /// The bytes of a reply for the bytes of a request.
+    pub fn serve(&self, request: &[u8]) -> anyhow::Result<Vec<u8>> {
+        self.machine.serve(request)
     }
 
     /// Stops the enclave, lets the host do something to its folder, and starts it again.
@@ -311,15 +180,29 @@ impl World {
         &mut self,
         change: impl FnOnce(&Path) -> std::io::Result<()>,
     ) -> anyhow::Result<()> {
-        self.enclave = None;
-        change(&self.folder.path().join(STATE))?;
-        self.enclave = Some(start(self.folder.path(), self.setup)?);
-        Ok(())
+        self.machine.restart(change)
     }
 
     /// The folder of the sealed state.
     pub fn state(&self) -> PathBuf {
-        self.folder.path().join(STATE)
+        self.machine.state()
+    }
+
+    /// What the owners send to register and to open their sessions, sealed to the enclave that they know.
+    pub fn entries(&self) -> Vec<Request> {
+        let sessions = self.owners.iter().map(|owner| owner.opening(&self.known));
+        let registration = Request::RegisterDeployment(self.model.registration(&self.known));
+        std::iter::once(registration).chain(sessions.map(Request::OpenSession)).collect()
+    }
+
+    /// The owners meet the enclave as it is now: the same deployment, the same sessions.
+    pub fn enter_again(&mut self) -> anyhow::Result<()> {
+        self.known = Known::challenge(&mut |request| call(&self.machine, request));
+        for entry in self.entries() {
+            let reply = self.call(entry)?;
+            anyhow::ensure!(!matches!(reply.response, Response::Refused(_)), "{reply:?}");
+        }
+        Ok(())
     }
 
     /// An owner's honest input.
@@ -485,21 +368,7 @@ impl World {
     }
 }
 
-const STATE: &str = "state";
-
-fn start(folder: &Path, (defences, counts): (Defences, bool)) -> anyhow::Result<Enclave> {
-    let inner = Simulated::open_measured(&folder.join("platform"), &std::env::current_exe()?)?;
-    let platform = Arc::new(Place { inner, counts });
-    let clock = Box::new(Clockwork(Arc::new(AtomicU64::new(NOW))));
-    Ok(Enclave::open_weakened(StateFile::claim(&folder.join(STATE))?, platform, clock, defences)?)
-}
-
-fn call(enclave: &Enclave, request: Request) -> Reply {
-    Reply::decode(&enclave.serve(&request.encode())).unwrap_or_else(|_| Problem::Internal.into())
-}
-
-/// The four outputs of a sample.
-fn expected(sample: &[f64; 3]) -> [f64; OUTPUTS] {
-    let [a, b, c] = [0, 1, 2].map(|i| sample[i] * WEIGHTS[i]);
-    [a + b, b + c, c + a, a]
+fn call(machine: &Machine, request: Request) -> Reply {
+    let reply = machine.serve(&request.encode());
+    reply.ok().and_then(|bytes| Reply::decode(&bytes).ok()).unwrap_or(Problem::Internal.into())
 }

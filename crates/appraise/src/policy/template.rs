@@ -2,11 +2,21 @@
 
 use super::{Allowance, Policy, Rule, identifying};
 #[cfg(feature = "simulated")]
-use crate::claims::Bytes;
+use crate::claims::{Bytes, Digest};
 use crate::claims::{Claims, Kind, TcbStatus};
+#[cfg(feature = "simulated")]
+use crate::pki::Hash;
 
 /// Seconds before an expiry from which on templates warn: one week.
 const WARN: u64 = 7 * 86_400;
+
+/// SHA-384 of these words is what the simulated Azure machine's hardware measured.
+#[cfg(feature = "simulated")]
+const PARAVISOR: &[u8] = b"adyton simulated paravisor: protects nothing";
+
+/// A measurement's name and the values that are accepted of it.
+#[cfg(feature = "simulated")]
+type Named<'a> = (&'a str, &'a [Bytes]);
 
 impl Policy {
     /// A policy to fill in: every kind with the measurements that must be named, and no value of any, so that it refuses everything.
@@ -25,24 +35,33 @@ impl Policy {
     #[cfg(feature = "simulated")]
     pub fn simulated(programs: impl IntoIterator<Item = Bytes>) -> Self {
         let programs: Vec<Bytes> = programs.into_iter().collect();
-        let forms: [(Kind, &[&str]); 4] = [
-            (Kind::SevSnp, &["launch"]),
-            (Kind::Tdx, &["mrtd", "rtmr0"]),
-            (Kind::Nitro, &["pcr0"]),
-            (Kind::Tpm, &["pcr4-sha384"]),
+        // Where a form has 32 bytes for the program, they are SHA-256 of its measurement.
+        let short: Vec<Bytes> = programs.iter().map(|p| Bytes::from(Digest::of(&p.0).0)).collect();
+        let paravisor = vec![Bytes::from(Hash::Sha384.digest([PARAVISOR]))];
+        let forms: [(Kind, &[Named<'_>]); 7] = [
+            (Kind::SevSnp, &[("launch", &programs)]),
+            (Kind::Tdx, &[("mrtd", &programs), ("rtmr0", &programs)]),
+            (Kind::Sgx, &[("mrenclave", &short)]),
+            (Kind::Nitro, &[("pcr0", &programs)]),
+            (Kind::Tpm, &[("pcr4-sha384", &programs)]),
+            (Kind::AzureSnp, &[("launch", &paravisor), ("pcr4", &short)]),
+            (Kind::AzureTdx, &[("mrtd", &paravisor), ("pcr4", &short)]),
         ];
-        let rule = |names: &[&str]| Rule {
+        let rule = |values: &[Named<'_>]| Rule {
             roots: vec![crate::roots::SIMULATED.to_owned()],
             // Of the simulated chip, and the FMSPC of the simulated platform in Intel's place.
             generations: vec!["Milan".to_owned(), "53494d554c41".to_owned()],
-            measurements: names.iter().map(|name| ((*name).to_owned(), programs.clone())).collect(),
+            measurements: values
+                .iter()
+                .map(|(name, values)| ((*name).to_owned(), values.to_vec()))
+                .collect(),
             tcb_statuses: vec![TcbStatus::Unknown, TcbStatus::UpToDate],
             allow: vec![Allowance::Simulated],
             vmpl: vec![0],
             ..Rule::default()
         };
         let mut policy = Self { warn_before_expiry_seconds: WARN, ..Self::default() };
-        policy.accept.extend(forms.map(|(kind, names)| (kind, rule(names))));
+        policy.accept.extend(forms.map(|(kind, values)| (kind, rule(values))));
         policy.canonical()
     }
 

@@ -4,7 +4,9 @@
 //! Its evidence has a vendor's form, under test roots that no production trust store holds. SNP's is the usual one; the others are
 //! there so that each verifying path is taken before there is hardware.
 
+mod azure;
 mod nitro;
+mod sgx;
 mod snp;
 mod tdx;
 mod tpm;
@@ -12,7 +14,7 @@ mod tpm;
 use crate::platform::{EvidenceProvider, Platform, PlatformError, io};
 use adyton_wire::random_bytes;
 use p384::ecdsa::SigningKey;
-use sha2::{Digest, Sha384};
+use sha2::{Digest, Sha256, Sha384};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -34,15 +36,22 @@ pub enum Form {
     Snp,
     /// TDX: a quote of version 4.
     Tdx,
+    /// SGX: a quote of version 3.
+    Sgx,
     /// AWS Nitro: a document.
     Nitro,
     /// TPM 2.0: a quote by a key over P-384.
     Tpm,
+    /// Azure: a vTPM's quote, and the report of a paravisor on SEV-SNP.
+    AzureSnp,
+    /// The same on TDX.
+    AzureTdx,
 }
 
 impl Form {
     /// Every form.
-    pub const ALL: [Self; 4] = [Self::Snp, Self::Tdx, Self::Nitro, Self::Tpm];
+    pub const ALL: [Self; 7] =
+        [Self::Snp, Self::Tdx, Self::Sgx, Self::Nitro, Self::Tpm, Self::AzureSnp, Self::AzureTdx];
 }
 
 /// Where the counter stands, and in which slot.
@@ -148,8 +157,11 @@ impl EvidenceProvider for Simulated {
         match self.form {
             Form::Snp => "sev-snp",
             Form::Tdx => "tdx",
+            Form::Sgx => "sgx",
             Form::Nitro => "nitro",
             Form::Tpm => "tpm",
+            Form::AzureSnp => "azure-snp",
+            Form::AzureTdx => "azure-tdx",
         }
     }
 
@@ -161,8 +173,11 @@ impl EvidenceProvider for Simulated {
         match self.form {
             Form::Snp => snp::evidence(&self.measurement, report_data),
             Form::Tdx => tdx::evidence(&self.measurement, report_data),
+            Form::Sgx => sgx::evidence(&self.measurement, report_data),
             Form::Nitro => nitro::evidence(&self.measurement, report_data),
             Form::Tpm => tpm::evidence(&self.measurement, report_data),
+            Form::AzureSnp => azure::on_snp(&self.measurement, report_data),
+            Form::AzureTdx => azure::on_tdx(&self.measurement, report_data),
         }
     }
 }
@@ -196,6 +211,11 @@ impl Platform for Simulated {
 fn key(of: &str) -> Result<SigningKey, PlatformError> {
     let secret = Sha384::digest(format!("adyton simulated {of}: protects nothing"));
     SigningKey::from_slice(&secret).map_err(|_| PlatformError::Damaged("simulated key"))
+}
+
+/// The program where a form has 32 bytes for it: SHA-256 of its measurement.
+fn short(measurement: &[u8; 48]) -> [u8; 32] {
+    Sha256::digest(measurement).into()
 }
 
 /// SHA-384 of a file.

@@ -33,6 +33,19 @@ pub(super) fn evidence(
     measurement: &[u8; 48],
     report_data: &[u8; 64],
 ) -> Result<Vec<u8>, PlatformError> {
+    Ok([report(measurement, report_data)?, table()].concat())
+}
+
+/// The certificates of the report's key and of the authority that signed it.
+pub(super) fn certificates() -> Vec<u8> {
+    [VCEK, ASK].concat()
+}
+
+/// A report on this program.
+pub(super) fn report(
+    measurement: &[u8; 48],
+    report_data: &[u8; 64],
+) -> Result<Vec<u8>, PlatformError> {
     let mut report = vec![0; REPORT];
     let fields: [(usize, &[u8]); 13] = [
         (0x00, &3u32.to_le_bytes()),
@@ -58,7 +71,6 @@ pub(super) fn evidence(
     let (r, s) = signature.split_bytes();
     write(&mut report, SIGNED, r.iter().rev());
     write(&mut report, SIGNED + 72, s.iter().rev());
-    report.extend(table());
     Ok(report)
 }
 

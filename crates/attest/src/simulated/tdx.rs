@@ -22,8 +22,8 @@ const ATTRIBUTES: [u8; 8] = [0, 0, 0, 0x10, 0, 0, 0, 0];
 const XFAM: [u8; 8] = [3, 0, 0, 0, 0, 0, 0, 0];
 const NONE: [u8; 48] = [0; 48];
 
-/// The attestation key; its secret is no secret.
-fn key() -> Result<SigningKey, PlatformError> {
+/// The attestation key of Intel's forms; its secret is no secret.
+pub(super) fn key() -> Result<SigningKey, PlatformError> {
     let secret = Sha256::digest(b"adyton simulated platform: protects nothing: attestation");
     SigningKey::from_slice(&secret).map_err(|_| PlatformError::Damaged("simulated key"))
 }

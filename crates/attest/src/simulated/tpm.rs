@@ -13,7 +13,7 @@ const QUOTE: u16 = 0x8018;
 const SHA384: u16 = 0x000C;
 const P384: u16 = 0x0004;
 /// The register of the boot loader's program.
-const OF_PROGRAM: usize = 4;
+pub(super) const OF_PROGRAM: usize = 4;
 const FIRMWARE: [u8; 8] = *b"SIMULATE";
 
 /// A quote of a machine that booted this program.
@@ -27,8 +27,9 @@ pub(super) fn evidence(
         *register = measurement.to_vec();
     }
     let public = public(&key);
-    let message =
-        message(&public, &digest::sha256(report_data), &Sha384::digest(registers.concat()));
+    let name = [SHA384.to_be_bytes().as_slice(), &Sha384::digest(&public)].concat();
+    let values = (SHA384, &*Sha384::digest(registers.concat()));
+    let message = message(&name, &digest::sha256(report_data), values);
     let made: Signature = key.sign(&message);
     let (r, s) = made.split_bytes();
     let mut signature = Command::part();
@@ -49,13 +50,12 @@ fn public(key: &SigningKey) -> Vec<u8> {
     public.finish()
 }
 
-/// `TPMS_ATTEST` over a quote's information.
-fn message(public: &[u8], data: &[u8], registers: &[u8]) -> Vec<u8> {
-    let name = [SHA384.to_be_bytes().as_slice(), &Sha384::digest(public)].concat();
+/// `TPMS_ATTEST` over a quote's information: the key's name, the qualifying data, the bank and the digest of its registers.
+pub(super) fn message(name: &[u8], data: &[u8], (bank, registers): (u16, &[u8])) -> Vec<u8> {
     let mut message = Command::part();
-    message.be32(GENERATED).be16(QUOTE).sized(&name).sized(data);
+    message.be32(GENERATED).be16(QUOTE).sized(name).sized(data);
     // Clock, resets, restarts; a clock that was never set back; firmware.
     message.raw(&[0; 16]).raw(&[1]).raw(&FIRMWARE);
-    message.be32(1).be16(SHA384).raw(&[3]).raw(&REGISTERS).sized(registers);
+    message.be32(1).be16(bank).raw(&[3]).raw(&REGISTERS).sized(registers);
     message.finish()
 }

@@ -12,8 +12,8 @@ const EMPTY_PASSWORD: [u8; 13] = [0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0];
 const HEADER: usize = 10;
 /// Bytes of an answer, at most, as Linux's driver has it.
 const MAX_ANSWER: usize = 4096;
-/// The TPM asks to be asked again (`TPM_RC_RETRY`, `TPM_RC_YIELDED`, `TPM_RC_TESTING`).
-const AGAIN: [u32; 3] = [0x922, 0x908, 0x90A];
+/// The TPM asks to be asked again (`TPM_RC_RETRY`, `TPM_RC_YIELDED`, `TPM_RC_TESTING`, `TPM_RC_NV_RATE`).
+const AGAIN: [u32; 4] = [0x922, 0x908, 0x90A, 0x920];
 const ATTEMPTS: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -41,7 +41,24 @@ impl Command {
 
     /// A command on an object, with its empty password.
     pub(crate) fn authorised(code: u32, handle: u32) -> Self {
-        let body = [handle.to_be_bytes().as_slice(), &EMPTY_PASSWORD].concat();
+        Self::by(code, &[handle], &EMPTY_PASSWORD)
+    }
+
+    /// A command on an index of the non-volatile memory, by the index's own empty password.
+    pub(super) fn on_index(code: u32, index: u32) -> Self {
+        Self::by(code, &[index, index], &EMPTY_PASSWORD)
+    }
+
+    /// A command on an object, by a policy session that fulfils the object's policy. It goes on after the command.
+    pub(super) fn by_policy(code: u32, handle: u32, session: u32) -> Self {
+        let [a, b, c, d] = session.to_be_bytes();
+        // Length; session, no nonce, "continue", no code.
+        Self::by(code, &[handle], &[0, 0, 0, 9, a, b, c, d, 0, 0, 1, 0, 0])
+    }
+
+    fn by(code: u32, handles: &[u32], session: &[u8]) -> Self {
+        let mut body: Vec<u8> = handles.iter().flat_map(|handle| handle.to_be_bytes()).collect();
+        body.extend(session);
         Self { tag: SESSIONS, code, body }
     }
 
@@ -74,6 +91,17 @@ impl Command {
 
     /// What the TPM answers.
     pub(super) fn send(self, stream: &mut dyn Stream) -> Result<Answer, PlatformError> {
+        let code = self.code;
+        // No TPM fails by success.
+        self.send_unless(stream, 0)?.ok_or_else(|| TPM.wrong(format!("nothing to {code:#x}")))
+    }
+
+    /// As [`send`](Self::send); `None` where it answers by this code.
+    pub(super) fn send_unless(
+        self,
+        stream: &mut dyn Stream,
+        none: u32,
+    ) -> Result<Option<Answer>, PlatformError> {
         let length = u32::try_from(HEADER + self.body.len()).unwrap_or(u32::MAX);
         let mut command = self.tag.to_be_bytes().to_vec();
         command.extend(length.to_be_bytes());
@@ -84,7 +112,8 @@ impl Command {
             stream.write_all(&command).map_err(io("write to the TPM"))?;
             let answer = Answer::receive(stream)?;
             match answer.code {
-                0 if answer.tag == self.tag => return Ok(answer),
+                0 if answer.tag == self.tag => return Ok(Some(answer)),
+                code if code != 0 && code == none => return Ok(None),
                 code if AGAIN.contains(&code) => std::thread::sleep(PAUSE),
                 code => {
                     return Err(TPM.wrong(format!("code {code:#x} to command {:#x}", self.code)));

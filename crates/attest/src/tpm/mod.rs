@@ -1,9 +1,12 @@
 //! A TPM 2.0: a quote of its registers over the report data (TPM 2.0 Library, Part 3).
 //!
 //! The attestation key is a primary key of the owner's hierarchy, which a TPM derives anew from its seed each time: the same until
-//! the TPM is cleared, with nothing to store. Verifiers pin it, or the authority that certified it.
+//! the TPM is cleared, with nothing to store. Verifiers pin it, or the authority that certified it. The sealing key is made of another
+//! such key, which works only while the registers of the boot stand as they do ([`secret`]); the counter is the TPM's own ([`counter`]).
 
 pub(crate) mod command;
+mod counter;
+mod secret;
 
 use crate::hardware::Provider;
 use crate::platform::{EvidenceProvider, PlatformError, io};
@@ -16,6 +19,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use zeroize::Zeroizing;
 
 /// Where Linux has it, its resource manager before it.
 pub(crate) const DEVICE: &str = "/dev/tpmrm0";
@@ -78,7 +82,24 @@ impl EvidenceProvider for Tpm {
     }
 }
 
-impl Provider for Tpm {}
+impl Provider for Tpm {
+    /// Of the registers of the boot, and of where the counter began: whoever moves that beginning has another key.
+    fn secret(&self) -> Result<Option<Zeroizing<[u8; 32]>>, PlatformError> {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let base = counter::base(stream.as_mut())?;
+        secret::derive(stream.as_mut(), base).map(Some)
+    }
+
+    fn counter(&self) -> Result<Option<u64>, PlatformError> {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        counter::read(stream.as_mut()).map(Some)
+    }
+
+    fn advance_counter(&self, to: u64) -> Result<(), PlatformError> {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        counter::advance(stream.as_mut(), to)
+    }
+}
 
 /// The attestation key, loaded.
 struct Key {
@@ -130,10 +151,15 @@ impl Key {
     }
 
     fn flush(&self, stream: &mut dyn Stream) -> Result<(), PlatformError> {
-        let mut command = Command::plain(FLUSH_CONTEXT);
-        command.be32(self.handle);
-        command.send(stream).map(|_| ())
+        flush(stream, self.handle)
     }
+}
+
+/// Unloads an object or ends a session.
+fn flush(stream: &mut dyn Stream, handle: u32) -> Result<(), PlatformError> {
+    let mut command = Command::plain(FLUSH_CONTEXT);
+    command.be32(handle);
+    command.send(stream).map(|_| ())
 }
 
 /// What verifiers take: the message, its signature, the key (`TPM2B_PUBLIC`) and the registers' values.
@@ -201,7 +227,7 @@ fn read_values(
     Ok((counter, selected > 0))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::hardware::Hardware;
+use crate::platform::Platform;
 use adyton_appraise::{Bytes, Endorsements, TrustStore, UnixTime, Vendor, verify};
 use std::process::{Child, Stdio};
 
@@ -51,9 +52,17 @@ impl Swtpm {
         std::fs::read(self.folder.path().join("ak.pem")).unwrap()
     }
 
+    fn open(&self) -> Result<Hardware<Tpm>, PlatformError> {
+        Tpm::open(&self.folder.path().join("socket")).and_then(Hardware::new)
+    }
+
+    /// As a process that was just started has it.
+    fn platform(&self) -> Hardware<Tpm> {
+        self.open().unwrap()
+    }
+
     fn evidence(&self, report_data: &[u8; 64]) -> Vec<u8> {
-        let tpm = Tpm::open(&self.folder.path().join("socket")).unwrap();
-        let platform = Hardware::new(tpm).unwrap();
+        let platform = self.platform();
         assert_eq!(platform.kind(), "tpm");
         platform.evidence(report_data).unwrap()
     }
@@ -144,4 +153,74 @@ fn answers_that_no_tpm_gives_are_refused() {
         whole.extend(answer);
         assert!(registers(&mut Recorded(whole)).is_err(), "{given:?}");
     }
+}
+
+#[test]
+#[ignore = "needs Debian's packages swtpm and tpm2-tools; .ci/run installs them and names this test"]
+fn a_software_tpm_seals_for_what_was_booted() {
+    let tpm = Swtpm::start();
+    let key = || *tpm.platform().sealing_key().unwrap();
+    let first = key();
+    assert!(tpm.platform().lasting() && first != [0; 32]);
+    // The same for later processes, also after the system's own registers and after 10 and above moved; nothing left loaded.
+    tpm.tool(&format!("tpm2_pcrextend 10:sha256={}", "ab".repeat(32)));
+    for _ in 0..5 {
+        assert_eq!(key(), first);
+    }
+    assert_ne!(*Swtpm::start().platform().sealing_key().unwrap(), first);
+
+    // Of another boot: another key, and the first one's is not to be had by naming its policy.
+    let stream = || UnixStream::connect(tpm.folder.path().join("socket")).unwrap();
+    let policy = {
+        let mut stream = stream();
+        let session = secret::Session::of_boot(&mut stream).unwrap();
+        let policy = session.policy(&mut stream).unwrap();
+        flush(&mut stream, session.0).unwrap();
+        policy
+    };
+    let of_policy = || {
+        let mut stream = stream();
+        let session = secret::Session::of_boot(&mut stream).unwrap();
+        let code = secret::coded(&mut stream, session.0, &policy, 0);
+        flush(&mut stream, session.0).unwrap();
+        code
+    };
+    assert!(of_policy().is_ok());
+    tpm.tool(&format!("tpm2_pcrextend 9:sha256={}", "ab".repeat(32)));
+    assert_ne!(key(), first);
+    // `TPM_RC_POLICY_FAIL` of the first session.
+    let error = of_policy().unwrap_err().to_string();
+    assert!(error.contains("0x99d"), "{error}");
+}
+
+#[test]
+#[ignore = "needs Debian's packages swtpm and tpm2-tools; .ci/run installs them and names this test"]
+fn a_software_tpm_counts_and_never_back() {
+    let tpm = Swtpm::start();
+    let key = *tpm.platform().sealing_key().unwrap();
+    assert_eq!(tpm.platform().counter().unwrap(), Some(0));
+    tpm.platform().advance_counter(1).unwrap();
+    tpm.platform().advance_counter(4).unwrap();
+    tpm.platform().advance_counter(4).unwrap();
+    // A later process.
+    assert_eq!(tpm.platform().counter().unwrap(), Some(4));
+    assert_eq!(*tpm.platform().sealing_key().unwrap(), key);
+    let error = tpm.platform().advance_counter(3).unwrap_err();
+    assert!(matches!(error, PlatformError::CounterBackwards { at: 4, to: 3 }), "{error}");
+
+    // A counter removed and made again stands no lower.
+    tpm.tool(&format!("tpm2_nvundefine -C o {:#x}", counter::COUNTER));
+    assert!(tpm.platform().counter().unwrap() >= Some(4));
+    // Another beginning, by which the count would be lower, is another key.
+    tpm.tool(&format!("tpm2_nvundefine -C o {:#x}", counter::BASE));
+    assert_eq!(tpm.platform().counter().unwrap(), Some(0));
+    assert_ne!(*tpm.platform().sealing_key().unwrap(), key);
+    // What could be written backwards is no counter.
+    tpm.tool(&format!("tpm2_nvundefine -C o {:#x}", counter::COUNTER));
+    tpm.tool(&format!(
+        "tpm2_nvdefine -Q -C o -s 8 -a authread|authwrite|no_da {:#x}",
+        counter::COUNTER
+    ));
+    let error = tpm.open().err().unwrap().to_string();
+    assert!(error.contains("would be right"), "{error}");
 }

@@ -245,25 +245,3 @@ pub(crate) struct Inspect {
     #[arg(long)]
     pub(crate) json: bool,
 }
-
-/// Print the digests of an enclave's program, and what evidence of it must name.
-///
-/// The digests are to be compared with CHANGELOG.md's, or with those of a build of your own (docs/reproducible.md). For the simulated
-/// platform they are the measurement. Real platforms measure images that hold more than the program; for these it says which tool
-/// computes the measurement, and computes none.
-#[derive(Args, Debug)]
-#[command(after_long_help = "\
-Examples:
-  adyton measure                                        the enclave beside this program
-  adyton measure target/reproducible/x86_64-unknown-linux-gnu/enclave/adyton-enclave
-                                                        what tools/build-enclave built
-  adyton measure --json | jq -r .sha384                 for scripts")]
-pub(crate) struct Measure {
-    /// The enclave's program [default: the one beside this program]
-    #[arg(value_name = "PROGRAM")]
-    pub(crate) program: Option<PathBuf>,
-
-    /// Print as one JSON object on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
-}

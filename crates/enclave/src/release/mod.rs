@@ -119,6 +119,16 @@ impl<'a> Rules<'a> {
         outputs.energy += energy;
     }
 
+    /// Whether a check has failed already, and the rest of the work is left out.
+    #[cfg(adyton_attacks)]
+    pub(crate) fn stops(&self, outputs: &mut Outputs) -> bool {
+        let failed = outputs.failed & self.counted != 0;
+        if failed {
+            outputs.values.resize(self.samples * self.plan.first.len(), 0.0);
+        }
+        failed
+    }
+
     /// Floods, rounds, and puts the values in the policy's form; zeros where a check failed.
     pub(crate) fn finish(&self, mut outputs: Outputs, rng: &mut ChaCha20Rng) -> (Checks, Values) {
         let quiet = outputs.energy <= self.limits.energy;

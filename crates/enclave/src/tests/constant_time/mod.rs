@@ -5,6 +5,7 @@
 
 mod poison;
 mod timing;
+mod welch;
 
 use std::hint::black_box;
 
