@@ -141,8 +141,9 @@ impl Sketch {
         let pooled = pool.and_then(|pool| {
             let (sums, stages) = pool.layout(input)?;
             let (cost, sketch) = Self::unpooled(&pool.affine, squared, &sums, operands);
-            let cost =
-                cost + input.blocks.len() as f64 * stages.iter().map(stage_cost).sum::<f64>();
+            let cost = cost
+                + input.blocks.len() as f64
+                    * stages.iter().map(|stage| stage_cost(stage)).sum::<f64>();
             Some((cost, Self { pooled: stages, ..sketch }))
         });
         match pooled {
@@ -433,7 +434,7 @@ fn bias_vector(
 }
 
 /// Key switches of one stage of sums: a decomposition and an inner product for each rotation, and one mod-down.
-fn stage_cost(rotations: &Vec<usize>) -> f64 {
+fn stage_cost(rotations: &[usize]) -> f64 {
     rotations.len().saturating_sub(1) as f64 * (1.0 + INNER_PRODUCT) + MOD_DOWN
 }
 
